@@ -1,0 +1,209 @@
+"""A job, its states, and what the world sees of it.
+
+::
+
+    awaiting-upload -> processing -> ready -> claimed -> purged
+                            |          |
+                            v          v
+                          failed     expired
+
+Time passes without anybody writing it down: :meth:`Job.seen_at` says what a stored job is at a moment.
+All moments are Unix times in seconds; they leave as RFC 3339 UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any
+
+from audiojobs.conversion import Conversion
+from audiojobs.errors import AudioJobError, InternalError
+
+RETRY_GRACE_SECONDS = 300
+"""How long after its lease ran out a job may still be taken over by one of Lambda's retries (after 1 and 2 minutes)."""
+
+_API_KEY = re.compile(r"jobs/(?P<job_id>[0-9a-f]{32})")
+_MAX_KEY_BYTES = 1024  # of an S3 object key
+
+
+class Status(StrEnum):
+    AWAITING_UPLOAD = "awaiting-upload"
+    PROCESSING = "processing"
+    READY = "ready"
+    CLAIMED = "claimed"
+    PURGED = "purged"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class Origin(StrEnum):
+    API = "api"
+    DIRECT = "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What was uploaded, in ffprobe's terms: ``sample_rate`` in Hz; ``duration_seconds`` is ``None`` where unknown."""
+
+    container: str
+    codec: str
+    sample_rate: int
+    channels: int
+    duration_seconds: float | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came out: ``sample_rate`` in Hz, ``bit_rate`` in bit/s (the mean, for variable bit rate)."""
+
+    sample_rate: int
+    bit_rate: int
+    channels: int
+    duration_seconds: float
+    size_bytes: int
+    passthrough: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A stable code and a sentence for people: a job's error, or one of its warnings."""
+
+    code: str
+    detail: str
+
+    @classmethod
+    def of(cls, error: AudioJobError) -> Notice:
+        return cls(error.code, error.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file on its way.
+
+    ``lease_expires_at`` is the end of the invocation at work; ``purge_at`` the end of the download window;
+    ``delete_at`` the moment from which the record itself may go (DynamoDB TTL). ``announced`` tells
+    that the event of its end went out; ``retryable`` that a failure was ours, so that a redriven event may try again.
+    """
+
+    id: str
+    status: Status
+    origin: Origin
+    upload_key: str
+    filename: str
+    created_at: float
+    updated_at: float
+    expires_at: float
+    delete_at: int
+    conversion: Conversion = field(default_factory=Conversion)
+    secret_hash: str | None = None
+    progress: float = 0.0
+    source: Source | None = None
+    result: Result | None = None
+    warnings: tuple[Notice, ...] = ()
+    error: Notice | None = None
+    attempts: int = 0
+    lease_holder: str | None = None
+    lease_request_id: str | None = None
+    lease_expires_at: float = 0.0
+    retryable: bool = False
+    announced: bool = False
+    purge_at: float | None = None
+
+    @property
+    def result_key(self) -> str:
+        """``{upload key}/{job id}.mp3``, the upload key cut where S3's 1024 bytes would not hold both."""
+        suffix = f"/{self.id}.mp3"
+        room = _MAX_KEY_BYTES - len(suffix)
+        return self.upload_key.encode()[:room].decode(errors="ignore") + suffix
+
+    @property
+    def download_filename(self) -> str:
+        """The uploader's file name with the new sample rate: ``song.wav`` -> ``song.32k.mp3``."""
+        stem = PurePosixPath(self.filename).stem or "audio"
+        return f"{stem}.{self.conversion.sample_rate / 1000:g}k.mp3"
+
+    def seen_at(self, now: float) -> Job:
+        """The job as it is at ``now``, whatever was last written.
+
+        An upload that did not come and a result that nobody fetched have expired. A job whose lease ran out and
+        that no retry took over has failed: nothing stays in ``processing`` for ever.
+        """
+        if self.status in (Status.AWAITING_UPLOAD, Status.READY) and now >= self.expires_at:
+            return replace(self, status=Status.EXPIRED)
+        if self.status is Status.PROCESSING and now >= self.lease_expires_at + RETRY_GRACE_SECONDS:
+            return replace(self, status=Status.FAILED, error=Notice.of(InternalError()), retryable=True)
+        return self
+
+    def as_json(self) -> dict[str, Any]:
+        """The job as the API shows it. Nothing in it opens a link."""
+        return {
+            "id": self.id,
+            "status": str(self.status),
+            "filename": self.filename,
+            "created_at": rfc3339(self.created_at),
+            "updated_at": rfc3339(self.updated_at),
+            "expires_at": rfc3339(self.expires_at),
+            "progress": self.progress,
+            "warnings": [asdict(warning) for warning in self.warnings],
+            "error": asdict(self.error) if self.error else None,
+            "source": asdict(self.source) if self.source else None,
+            "result": asdict(self.result) if self.result else None,
+        }
+
+
+def new_job_id() -> str:
+    """A random id: 128 bits, 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def direct_job_id(bucket: str, key: str, version: str) -> str:
+    """The id of a direct upload; ``version`` is the event's version id or sequencer.
+
+    A duplicate of the event finds the same job, a second upload under the same key gets another.
+    """
+    digest = hashlib.sha256("\0".join((bucket, key, version)).encode())
+    return digest.hexdigest()[:32]
+
+
+def api_upload_key(job_id: str) -> str:
+    """Where the upload of an API job goes. The user's file name never becomes a key."""
+    return f"jobs/{job_id}"
+
+
+def api_job_id(upload_key: str) -> str | None:
+    """The job id in an API job's upload key, ``None`` for any other key."""
+    match = _API_KEY.fullmatch(upload_key)
+    return match["job_id"] if match else None
+
+
+def rfc3339(moment: float) -> str:
+    """Unix time in seconds -> ``2026-01-31T12:00:00Z`` (RFC 3339, UTC, whole seconds)."""
+    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def as_record(job: Job) -> dict[str, Any]:
+    """A job as plain values, without what is ``None``; :func:`from_record` gives it back."""
+    record = {name: value for name, value in asdict(job).items() if value is not None}
+    record["conversion"] = job.conversion.as_json()
+    return record
+
+
+def from_record(record: Mapping[str, Any]) -> Job:
+    """The job of a record that :func:`as_record` made."""
+    values = dict(record)
+    values["status"] = Status(values["status"])
+    values["origin"] = Origin(values["origin"])
+    values["conversion"] = Conversion.from_json(values["conversion"])
+    values["warnings"] = tuple(Notice(**warning) for warning in values.get("warnings", ()))
+    for name, kind in (("source", Source), ("result", Result), ("error", Notice)):
+        if values.get(name) is not None:
+            values[name] = kind(**values[name])
+    return Job(**values)
