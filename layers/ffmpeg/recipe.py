@@ -1,0 +1,292 @@
+"""How ffmpeg and ffprobe are compiled: which parts, with which flags, and why.
+
+The result is audio only. What is not compiled in cannot be attacked and need not be loaded: there is
+no network, no playlist and no concat code, so a hostile upload cannot make ffmpeg open anything but
+itself, whatever flags the caller forgets.
+"""
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from debian import SUITE, SourceArchive, find_mirror, require_tools
+from steps import StepFailed, Steps
+
+# What a change of makes a new build; nothing else in this folder has a say in the binaries.
+RECIPE_FILES = ("debian.py", "recipe.py", "steps.py", "train_lame.c")
+
+COMPONENTS = {
+    "protocol": "file pipe fd",
+    # What the service accepts, and raw PCM to feed an encoder from a pipe.
+    "demuxer": "wav w64 aiff au caf mp3 flac ogg mov aac pcm_s16le pcm_s24le pcm_s32le pcm_f32le",
+    # png and mjpeg only tell the size of a cover picture, without which the MP3 muxer refuses it.
+    "decoder": (
+        "pcm_alaw pcm_mulaw pcm_s8 pcm_u8 pcm_s8_planar"
+        " pcm_s16le pcm_s16be pcm_s16le_planar pcm_s16be_planar pcm_u16le pcm_u16be"
+        " pcm_s24le pcm_s24be pcm_s24le_planar pcm_u24le pcm_u24be"
+        " pcm_s32le pcm_s32be pcm_s32le_planar pcm_u32le pcm_u32be pcm_s64le pcm_s64be"
+        " pcm_f16le pcm_f24le pcm_f32le pcm_f32be pcm_f64le pcm_f64be"
+        " adpcm_ms adpcm_ima_wav adpcm_ima_qt adpcm_yamaha adpcm_g722 adpcm_g726 adpcm_g726le gsm gsm_ms"
+        " mp1float mp2float mp3float aac alac flac vorbis opus"
+        " png mjpeg"
+    ),
+    "parser": "mpegaudio aac aac_latm flac vorbis opus gsm png mjpeg",
+    "encoder": "libmp3lame pcm_s16le pcm_s24le pcm_s32le pcm_f32le",
+    "muxer": "mp3 wav null pcm_s16le pcm_s24le pcm_s32le pcm_f32le",
+    "filter": "aresample aformat anull atrim asetpts apad asplit pan volume asoftclip",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A processor to build for, and what compilers call it.
+
+    `lame_flags` are for LAME alone, where the time goes. FFmpeg must never get them: with
+    -march and -ffast-math it hung on FLAC, Opus and M4A.
+    """
+
+    arch: str
+    machine: str
+    lame_flags: str
+    soxr_flags: str = ""
+
+    @property
+    def triplet(self) -> str:
+        return f"{self.machine}-linux-gnu"
+
+    @property
+    def is_native(self) -> bool:
+        return platform.machine() == self.machine
+
+    @property
+    def tool_prefix(self) -> str:
+        return "" if self.is_native else f"{self.triplet}-"
+
+    @property
+    def compiler_packages(self) -> dict[str, str]:
+        """The cross compiler's command and Debian package; nothing for a native build."""
+        if self.is_native:
+            return {}
+        return {
+            f"{self.triplet}-gcc": f"gcc-{self.triplet.replace('_', '-')}",
+        }
+
+
+# Every x86_64 Lambda has AVX2; Graviton2 is a Neoverse N1.
+TARGETS = {
+    "x86_64": Target("x86_64", "x86_64", "-O3 -march=x86-64-v3 -ffast-math"),
+    "arm64": Target("arm64", "aarch64", "-O3 -mcpu=neoverse-n1 -ffast-math"),
+}
+PORTABLE_LAME_FLAGS = "-O3 -ffast-math"
+
+
+def target_for(arch: str) -> Target:
+    """The target of that name; on a PC too old for AVX2, one that it can run itself."""
+    target = TARGETS[arch]
+    if target.arch == "x86_64" and target.is_native and "avx2" not in Path("/proc/cpuinfo").read_text():
+        return Target("x86_64", "x86_64", PORTABLE_LAME_FLAGS)
+    return target
+
+
+# The binaries parse hostile files: position-independent, read-only relocations, checked buffers.
+HARDENING = "-fPIE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"
+LINKING = "-static-pie -Wl,-z,relro,-z,now"
+
+
+class Build:
+    """One build for one target in an empty folder of its own."""
+
+    def __init__(self, target: Target, work: Path) -> None:
+        self.target = target
+        self.work = work
+        self.steps = Steps(work)
+        self.prefix = work / "prefix"
+        self.sources = work / "sources"
+        self.result = work / "result"
+        self.versions: dict[str, str] = {}
+        self.jobs = f"-j{len(os.sched_getaffinity(0))}"
+
+    def run(self) -> Path:
+        """Everything from the sources to checked binaries; the folder that becomes the layer."""
+        steps, target = self.steps, self.target
+        mirror = find_mirror(os.environ)
+        require_tools(steps, target.compiler_packages)
+        for folder in (self.prefix, self.sources, self.result):
+            folder.mkdir()
+        with steps.step(f"sources from Debian {SUITE}"):
+            archive = SourceArchive(steps, self.sources, mirror)
+            archive.update()
+            for package in ("ffmpeg", "lame", "libsoxr", "zlib"):
+                self.versions[package], _ = archive.fetch(package)
+        with steps.step(f"zlib {self.versions['zlib']}"):
+            self._zlib()
+        with steps.step(f"libsoxr {self.versions['libsoxr']}"):
+            self._libsoxr()
+        with steps.step(f"lame {self.versions['lame']}{', trained' if target.is_native else ''}"):
+            self._lame()
+        with steps.step(f"ffmpeg-configure {self.versions['ffmpeg']}"):
+            self._configure_ffmpeg()
+        with steps.step(f"ffmpeg-make {self.versions['ffmpeg']}"):
+            self._make_ffmpeg()
+        with steps.step("check"):
+            self._write_papers()
+            if target.is_native:
+                self._check()
+        return self.result
+
+    def _zlib(self) -> None:
+        source = self.sources / "zlib"
+        environment = {"CHOST": self.target.triplet} if not self.target.is_native else {}
+        self.steps.run(
+            ["./configure", "--static", f"--prefix={self.prefix}"],
+            cwd=source,
+            env={**environment, "CFLAGS": f"-O3 {HARDENING}"},
+        )
+        self.steps.run(["make", self.jobs, "libz.a"], cwd=source)
+        self.steps.run(["make", "install"], cwd=source)
+
+    def _libsoxr(self) -> None:
+        source = self.sources / "libsoxr"
+        options = {
+            "CMAKE_BUILD_TYPE": "Release",
+            "CMAKE_C_FLAGS": f"{HARDENING} {self.target.soxr_flags}",
+            "CMAKE_INSTALL_PREFIX": self.prefix,
+            "CMAKE_INSTALL_LIBDIR": "lib",
+            "CMAKE_POLICY_VERSION_MINIMUM": "3.5",
+            "BUILD_SHARED_LIBS": "OFF",
+            "BUILD_TESTS": "OFF",
+            "WITH_OPENMP": "OFF",
+            "WITH_LSR_BINDINGS": "OFF",
+        }
+        if not self.target.is_native:
+            options |= {
+                "CMAKE_SYSTEM_NAME": "Linux",
+                "CMAKE_SYSTEM_PROCESSOR": self.target.machine,
+                "CMAKE_C_COMPILER": f"{self.target.tool_prefix}gcc",
+            }
+        defines = [f"-D{name}={value}" for name, value in options.items()]
+        self.steps.run(["cmake", "-S", ".", "-B", "build", *defines], cwd=source)
+        self.steps.run(["cmake", "--build", "build", self.jobs, "--target", "install"], cwd=source)
+
+    def _lame(self) -> None:
+        """LAME twice: once to watch where it spends its time, once to make that fast."""
+        source = self.sources / "lame"
+        self.steps.run(
+            [
+                "./configure",
+                f"--prefix={self.prefix}",
+                f"--build={platform.machine()}-linux-gnu",
+                f"--host={self.target.triplet}",
+                *("--disable-shared", "--enable-static", "--disable-frontend", "--disable-decoder"),
+                *("--disable-gtktest", "--disable-dependency-tracking"),
+            ],
+            cwd=source,
+        )
+        flags = f"{self.target.lame_flags} {HARDENING}"
+        if self.target.is_native:
+            watching = f"{flags} -fprofile-generate"
+            self._make_lame(watching)
+            trainer = source / "train_lame"
+            self.steps.run(
+                ["gcc", *watching.split(), Path(__file__).with_name("train_lame.c"), "-o", trainer]
+                + [f"-I{self.prefix}/include", f"-L{self.prefix}/lib", "-lmp3lame", "-lm"],
+                cwd=source,
+            )
+            self.steps.run([trainer], cwd=source)
+            flags = f"{flags} -fprofile-use -fprofile-partial-training -Wno-missing-profile"
+            self.steps.run(["make", "-C", "libmp3lame", "clean"], cwd=source)
+        self._make_lame(flags)
+
+    def _make_lame(self, flags: str) -> None:
+        source = self.sources / "lame"
+        self.steps.run(["make", self.jobs, "-C", "libmp3lame", f"CFLAGS={flags}", "install"], cwd=source)
+        self.steps.run(["make", "-C", "include", "install"], cwd=source)
+
+    def _configure_ffmpeg(self) -> None:
+        """Relative paths only: FFmpeg keeps its configuration in the binary, for everyone to read."""
+        self.steps.run(
+            [
+                "./configure",
+                "--prefix=/opt",
+                *("--disable-everything", "--disable-autodetect", "--disable-network", "--disable-avdevice"),
+                *("--disable-swscale", "--disable-doc", "--disable-debug", "--disable-ffplay"),
+                *("--enable-libmp3lame", "--enable-libsoxr", "--enable-zlib"),
+                *("--enable-pic", "--pkg-config-flags=--static"),
+                f"--extra-cflags=-I../../prefix/include {HARDENING} -ffile-prefix-map={self.work}=.",
+                f"--extra-ldflags=-L../../prefix/lib {LINKING}",
+                "--extra-libs=-lm",
+                *(f"--enable-{kind}={name}" for kind, names in COMPONENTS.items() for name in names.split()),
+                *self._cross_options(),
+            ],
+            cwd=self.sources / "ffmpeg",
+            env={"PKG_CONFIG_LIBDIR": f"{self.prefix}/lib/pkgconfig"},
+        )
+
+    def _cross_options(self) -> list[str]:
+        if self.target.is_native:
+            return []
+        return [
+            "--enable-cross-compile",
+            "--target-os=linux",
+            f"--arch={self.target.machine}",
+            f"--cross-prefix={self.target.tool_prefix}",
+            "--pkg-config=pkg-config",
+        ]
+
+    def _make_ffmpeg(self) -> None:
+        source = self.sources / "ffmpeg"
+        self.steps.run(["make", self.jobs, "ffmpeg", "ffprobe"], cwd=source)
+        (self.result / "bin").mkdir()
+        for name in ("ffmpeg", "ffprobe"):
+            self.steps.run(
+                [f"{self.target.tool_prefix}strip", "-o", self.result / "bin" / name, name], cwd=source
+            )
+
+    def _write_papers(self) -> None:
+        """What was built, and the licences it stands under."""
+        share = self.result / "share/ffmpeg-layer"
+        licenses = share / "licenses"
+        licenses.mkdir(parents=True)
+        compiler = f"{self.target.tool_prefix}gcc"
+        facts = {
+            "arch": self.target.arch,
+            "suite": SUITE,
+            **self.versions,
+            "glibc": _glibc_version(self.steps.run([compiler, "-print-file-name=libc.so.6"], cwd=self.work).strip()),
+            "gcc": self.steps.run([compiler, "-dumpfullversion"], cwd=self.work).strip(),
+            "lame_flags": self.target.lame_flags,
+        }
+        (share / "versions.txt").write_text("".join(f"{name} {value}\n" for name, value in facts.items()))
+        texts = {
+            "ffmpeg": ("LICENSE.md", "COPYING.LGPLv2.1"),
+            "lame": ("COPYING", "LICENSE"),
+            "libsoxr": ("LICENCE", "COPYING.LGPL"),
+            "zlib": ("debian/copyright",),
+        }
+        for package, names in texts.items():
+            for name in names:
+                shutil.copy(self.sources / package / name, licenses / f"{package}-{Path(name).name}")
+
+    def _check(self) -> None:
+        """A tone through the whole chain, so that a binary that cannot do its one job is never kept."""
+        ffmpeg, ffprobe = self.result / "bin/ffmpeg", self.result / "bin/ffprobe"
+        tone, mp3 = self.work / "tone.raw", self.work / "tone.mp3"
+        square_wave = b"".join(int(6000 if i // 50 % 2 else -6000).to_bytes(2, "little", signed=True) for i in range(44100))
+        tone.write_bytes(square_wave)
+        self.steps.run(
+            [ffmpeg, "-nostdin", "-v", "error", "-f", "s16le", "-ar", "44100", "-i", tone]
+            + ["-af", "aresample=resampler=soxr:precision=28", "-ar", "32000", "-b:a", "192k", mp3],
+            cwd=self.work,
+        )
+        found = self.steps.run([ffprobe, "-v", "error", "-show_streams", "-of", "json", mp3], cwd=self.work)
+        if '"sample_rate": "32000"' not in found:
+            raise StepFailed(f"the new ffmpeg did not make a 32 kHz MP3; ffprobe says:\n{found}")
+
+
+def _glibc_version(library: str) -> str:
+    """The version in the C library's own banner; the static library beside it is of the same package."""
+    banner = Path(library).read_bytes() if Path(library).is_file() else b""
+    start = banner.find(b"GNU C Library")
+    return banner[start : banner.find(b"\n", start)].decode(errors="replace") if start >= 0 else "unknown"
