@@ -88,7 +88,7 @@ class Notice:
 class Job:
     """One file on its way.
 
-    ``lease_expires_at`` is the end of the invocation at work; ``purge_at`` the end of the download window;
+    ``upload_etag`` pins the object that a direct upload's event told of. ``lease_expires_at`` is the end of the invocation at work; ``purge_at`` the end of the download window;
     ``delete_at`` the moment from which the record itself may go (DynamoDB TTL). ``announced`` tells
     that the event of its end went out; ``retryable`` that a failure was ours, so that a redriven event may try again.
     """
@@ -103,6 +103,7 @@ class Job:
     expires_at: float
     delete_at: int
     conversion: Conversion = field(default_factory=Conversion)
+    upload_etag: str | None = None
     secret_hash: str | None = None
     progress: float = 0.0
     source: Source | None = None

@@ -1,0 +1,1 @@
+"""HTTP: jobs for signed callers, one-time links for whoever has them."""

@@ -1,0 +1,145 @@
+"""Jobs, as signed callers see them: create, look, list, renew the link, delete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from audiojobs.errors import (
+    AlreadyDownloaded,
+    JobNotFound,
+    JobNotReady,
+    LinkExpired,
+    RequestError,
+    UploadTooLarge,
+)
+from audiojobs.job import Job, Origin, Status, api_upload_key, new_job_id, rfc3339
+from audiojobs.links import hash_secret, new_secret
+from audiojobs.objects import ResultObjects, UploadObjects
+from audiojobs.purges import PurgeSchedule
+from audiojobs.settings import ApiSettings
+from audiojobs.store import RECORD_SECONDS, JobStore, Refused
+
+from api.requests import JobRequest
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedJob:
+    """A new job, how to upload to it, and the secret of its link."""
+
+    job: Job
+    upload: Mapping[str, Any]
+    secret: str
+
+
+class Jobs:
+    """Moments come from ``clock``; every job is shown as it is at that moment."""
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        store: JobStore,
+        uploads: UploadObjects,
+        results: ResultObjects,
+        schedule: PurgeSchedule,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._uploads = uploads
+        self._results = results
+        self._schedule = schedule
+        self._clock = clock
+
+    def create(self, request: JobRequest) -> CreatedJob:
+        """A job that awaits its upload. Raises :class:`~audiojobs.errors.UploadTooLarge`."""
+        if request.size_bytes is not None and request.size_bytes > self._settings.max_upload_bytes:
+            raise UploadTooLarge(f"size_bytes may be at most {self._settings.max_upload_bytes}")
+        now = self._clock()
+        job_id = new_job_id()
+        secret = new_secret()
+        job = Job(
+            id=job_id,
+            status=Status.AWAITING_UPLOAD,
+            origin=Origin.API,
+            upload_key=api_upload_key(job_id),
+            filename=request.filename,
+            created_at=now,
+            updated_at=now,
+            expires_at=now + self._settings.link_seconds,
+            delete_at=int(now) + RECORD_SECONDS,
+            conversion=request.conversion,
+            secret_hash=hash_secret(secret),
+        )
+        self._store.create(job)
+        presigned = self._uploads.presign(
+            job.upload_key, size_bytes=request.size_bytes, expires_in_seconds=self._settings.upload_url_seconds
+        )
+        upload = {
+            "method": presigned.method,
+            "url": presigned.url,
+            "headers": presigned.headers,
+            "expires_at": rfc3339(now + self._settings.upload_url_seconds),
+        }
+        return CreatedJob(job, upload, secret)
+
+    def get(self, job_id: str) -> Job:
+        """Raises :class:`~audiojobs.errors.JobNotFound`."""
+        job = self._store.get(job_id)
+        if job is None:
+            raise JobNotFound
+        return job.seen_at(self._clock())
+
+    def list_by_upload_key(self, upload_key: str, *, limit: int, next_token: str | None) -> tuple[list[Job], str | None]:
+        """The jobs of an upload key, newest first, and the token of the next page."""
+        jobs, token = self._store.list_by_upload_key(upload_key, limit=limit, next_token=next_token)
+        now = self._clock()
+        return [job.seen_at(now) for job in jobs], token
+
+    def renew_link(self, job_id: str) -> tuple[Job, str]:
+        """The job and the secret of its new link; the one before it is dead.
+
+        Raises what :func:`why_not_ready` says, or :class:`~audiojobs.errors.JobNotFound`.
+        """
+        secret = new_secret()
+        try:
+            return self._store.renew_link(job_id, now=self._clock(), secret_hash=hash_secret(secret)), secret
+        except Refused as refused:
+            if refused.job is None:
+                raise JobNotFound from refused
+            raise why_not_ready(refused.job.seen_at(self._clock())) from refused
+
+    def delete(self, job_id: str) -> None:
+        """Upload and result are gone when this returns, and a conversion under way is left without a job.
+
+        The purge function sweeps once more when that conversion can't be running any longer. Its message is sent
+        first: if we fail in the middle, the sweep finishes the work. Raises :class:`~audiojobs.errors.JobNotFound`.
+        """
+        job = self.get(job_id)
+        now = self._clock()
+        at_work = job.status is Status.PROCESSING
+        self._schedule.add(job.id, delay_seconds=job.lease_expires_at - now if at_work else 0)
+        try:
+            self._store.purge(job.id, now=now)
+        except Refused as refused:
+            raise JobNotFound from refused
+        self._uploads.delete(job.upload_key, etag=job.upload_etag if job.origin is Origin.DIRECT else None)
+        self._results.delete(job.result_key)
+
+
+def why_not_ready(job: Job) -> RequestError:
+    """Why the result of a job, as it is now, can't be had."""
+    match job.status:
+        case Status.CLAIMED | Status.PURGED:
+            return AlreadyDownloaded()
+        case Status.EXPIRED:
+            return LinkExpired()
+        case Status.FAILED:
+            return JobNotReady(f"The conversion failed: {job.error.detail if job.error else 'no reason is known'}.")
+        case Status.READY:
+            return JobNotFound()  # the link was renewed in this very moment
+        case _:
+            return JobNotReady()

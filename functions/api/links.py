@@ -1,0 +1,64 @@
+"""One-time links: looking is free, exactly one claim wins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from audiojobs.errors import JobNotFound
+from audiojobs.job import Job, Status
+from audiojobs.links import hash_secret, is_secret, parse_token
+from audiojobs.objects import ResultObjects
+from audiojobs.purges import PurgeSchedule
+from audiojobs.settings import ApiSettings
+from audiojobs.store import JobStore, Refused
+
+from api.jobs import why_not_ready
+
+
+class Links:
+    """What the holder of a token may do. A wrong secret and an unknown job are the same ``JobNotFound``."""
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        store: JobStore,
+        results: ResultObjects,
+        schedule: PurgeSchedule,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._results = results
+        self._schedule = schedule
+        self._clock = clock
+
+    def look(self, token: str) -> Job:
+        """The job behind a link; nothing is changed. Raises :class:`~audiojobs.errors.JobNotFound`."""
+        job_id, secret = parse_token(token) or ("", "")
+        job = self._store.get(job_id) if job_id else None
+        if not is_secret(secret, job.secret_hash if job else None) or job is None:
+            raise JobNotFound
+        return job.seen_at(self._clock())
+
+    def claim(self, token: str) -> str:
+        """Spend the link for a presigned URL that lives as long as the download window.
+
+        The purge is scheduled before the claim is granted, so that nothing claimed is ever left lying.
+        Raises :class:`~audiojobs.errors.RequestError` with the reason for a refusal.
+        """
+        job = self.look(token)
+        if job.status is not Status.READY:
+            raise why_not_ready(job)
+        window = self._settings.download_window_seconds
+        # A second more than the window: a message that is early would only be sent again.
+        self._schedule.add(job.id, delay_seconds=window + 1)
+        now = self._clock()
+        try:
+            self._store.claim(
+                job.id, now=now, secret_hash=hash_secret(token.partition(".")[2]), purge_at=now + window
+            )
+        except Refused as refused:
+            raise why_not_ready(refused.job.seen_at(now)) if refused.job else JobNotFound() from refused
+        return self._results.presign(job.result_key, filename=job.download_filename, expires_in_seconds=window)

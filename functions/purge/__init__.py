@@ -1,0 +1,1 @@
+"""Delete-on-read: a result goes when its download window ends."""

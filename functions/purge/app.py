@@ -1,0 +1,43 @@
+"""The Lambda handler for the purge queue."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from audiojobs import clients
+from audiojobs.objects import ResultObjects, UploadObjects
+from audiojobs.purges import PurgeSchedule
+from audiojobs.settings import PurgeSettings
+from audiojobs.store import JobStore
+from audiojobs.telemetry import instrumented
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+
+from purge.purging import Purging
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@instrumented
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Returns the messages that failed, so that only these come back (``ReportBatchItemFailures``)."""
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(event=event, record_handler=_purge, processor=processor, context=context)
+
+
+def _purge(record: SQSRecord) -> None:
+    _purging().handle(record.json_body["job_id"])
+
+
+@cache
+def _purging() -> Purging:
+    settings = PurgeSettings.from_environment(os.environ)
+    return Purging(
+        JobStore(clients.dynamodb(), settings.jobs_table),
+        UploadObjects(clients.s3(), settings.upload_bucket),
+        ResultObjects(clients.s3(), settings.result_bucket),
+        PurgeSchedule(clients.sqs(), settings.purge_queue_url),
+    )

@@ -1,0 +1,61 @@
+"""The Lambda handler for S3 events, and for ``sam local invoke``."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+from audiojobs import clients
+from audiojobs.announcements import Announcer
+from audiojobs.objects import ResultObjects, UploadObjects
+from audiojobs.settings import ResampleSettings
+from audiojobs.store import JobStore
+from audiojobs.telemetry import instrumented
+
+from resample.resampling import Invocation, Outcome, Resampling, UploadEvent
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@instrumented
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Returns the job as JSON with its ``link``; a list where the event holds several records."""
+    invocation = Invocation(context.aws_request_id, time.time() + context.get_remaining_time_in_millis() / 1000)
+    views = [_view(_resampling().handle(upload, invocation)) for upload in upload_events(event)]
+    return views[0] if len(views) == 1 else views
+
+
+def upload_events(event: dict[str, Any]) -> list[UploadEvent]:
+    """The created objects of an S3 notification; none for the test event that S3 sends when a bucket is set up.
+
+    Keys arrive URL-encoded, with a plus sign for a space.
+    """
+    return [
+        UploadEvent(
+            bucket=record["s3"]["bucket"]["name"],
+            key=unquote_plus(record["s3"]["object"]["key"]),
+            version=record["s3"]["object"].get("versionId") or record["s3"]["object"].get("sequencer", ""),
+            etag=record["s3"]["object"].get("eTag"),
+        )
+        for record in event.get("Records", [])
+    ]
+
+
+def _view(outcome: Outcome | None) -> dict[str, Any] | None:
+    return {**outcome.job.as_json(), "link": outcome.link} if outcome else None
+
+
+@cache
+def _resampling() -> Resampling:
+    settings = ResampleSettings.from_environment(os.environ)
+    return Resampling(
+        settings,
+        JobStore(clients.dynamodb(), settings.jobs_table),
+        UploadObjects(clients.s3(), settings.upload_bucket),
+        ResultObjects(clients.s3(), settings.result_bucket),
+        Announcer(clients.events(), settings.upload_bucket),
+    )

@@ -1,0 +1,321 @@
+"""One upload event becomes one job's end: ready, or failed for a reason that its owner understands.
+
+Events come at least once, in any order, and late; :class:`~audiojobs.store.JobStore` decides which of them
+may begin. Whatever happens, an invocation leaves nothing in ``/tmp``, and an upload goes only after its
+result is safe.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from audiojobs.announcements import Announcer
+from audiojobs.conversion import Conversion
+from audiojobs.errors import (
+    AudioJobError,
+    FileError,
+    InternalError,
+    InvalidRequest,
+    LeaseHeld,
+    ServiceError,
+    UploadReplaced,
+    UploadTooLarge,
+)
+from audiojobs.job import Job, Notice, Origin, Status, api_job_id, direct_job_id
+from audiojobs.links import hash_secret, link_url, new_secret
+from audiojobs.objects import ResultObjects, Upload, UploadObjects
+from audiojobs.settings import ResampleSettings
+from audiojobs.store import RECORD_SECONDS, JobStore, Refused
+from audiojobs.telemetry import MetricUnit, logger, metrics
+
+from resample.containers import detect
+from resample.engine import Converted, convert
+from resample.passthrough import passthrough_result
+
+PROGRESS_INTERVAL_SECONDS = 2.0
+
+_ANNOUNCEMENT_LEASE_SECONDS = 30  # what is left after `ready`: two deletes and an event
+_MAX_RESERVE_SECONDS = 30  # of the invocation's time, kept for storing the result
+_DOWNLOAD_SHARE = 0.1  # of the progress
+_CONVERSION_SHARE = 0.85
+_HEAD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class UploadEvent:
+    """An object was created. ``version`` is its version id or the event's sequencer; ``etag`` is without quotes."""
+
+    bucket: str
+    key: str
+    version: str
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """``request_id`` is the same for Lambda's retries of an event; ``deadline`` is the Unix time of its end."""
+
+    request_id: str
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The job as it is now, and the link if this invocation made one."""
+
+    job: Job
+    link: str | None = None
+
+
+class Resampling:
+    """Takes a job from its upload to its end."""
+
+    def __init__(
+        self,
+        settings: ResampleSettings,
+        store: JobStore,
+        uploads: UploadObjects,
+        results: ResultObjects,
+        announcer: Announcer,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._uploads = uploads
+        self._results = results
+        self._announcer = announcer
+        self._clock = clock
+
+    def handle(self, event: UploadEvent, invocation: Invocation) -> Outcome | None:
+        """Work on an upload, or find that there is nothing to do; ``None`` for an event that came too late to matter.
+
+        Raises :class:`~audiojobs.errors.ServiceError` where Lambda should deliver the event again.
+        """
+        known = self._known_job(event)
+        upload = self._uploads.find(event.key)
+        if upload is None:
+            return self._settle(known, None, invocation) if known else None
+        job, refusal = (known, None) if known and known.origin is Origin.API else self._new_direct_job(event, upload)
+        logger().append_keys(job_id=job.id)
+        attempt = secrets.token_hex(8)
+        try:
+            job = self._store.begin(
+                job,
+                now=self._clock(),
+                holder=attempt,
+                request_id=invocation.request_id,
+                lease_expires_at=invocation.deadline,
+            )
+        except Refused as refused:
+            return self._settle(refused.job, upload, invocation) if refused.job else None
+        return self._work(job, upload, attempt, invocation, refusal)
+
+    def _known_job(self, event: UploadEvent) -> Job | None:
+        job_id = api_job_id(event.key)
+        api_job = self._store.get(job_id) if job_id else None
+        return api_job or self._store.get(direct_job_id(event.bucket, event.key, event.version))
+
+    def _new_direct_job(self, event: UploadEvent, upload: Upload) -> tuple[Job, AudioJobError | None]:
+        """The job of a direct upload, and why it can't be done, if that shows already."""
+        now = self._clock()
+        refusal: AudioJobError | None = None
+        conversion = Conversion()
+        try:
+            conversion = Conversion.from_metadata(upload.metadata)
+        except InvalidRequest as error:
+            refusal = error
+        if event.etag and event.etag != upload.etag.strip('"'):
+            refusal = UploadReplaced()
+        job = Job(
+            id=direct_job_id(event.bucket, event.key, event.version),
+            status=Status.PROCESSING,
+            origin=Origin.DIRECT,
+            upload_key=event.key,
+            upload_etag=upload.etag,
+            filename=PurePosixPath(event.key).name or "audio",
+            created_at=now,
+            updated_at=now,
+            expires_at=now + self._settings.link_seconds,
+            delete_at=int(now) + RECORD_SECONDS,
+            conversion=conversion,
+        )
+        return job, refusal
+
+    def _work(
+        self, job: Job, upload: Upload, attempt: str, invocation: Invocation, refusal: AudioJobError | None
+    ) -> Outcome:
+        secret = new_secret() if job.origin is Origin.DIRECT else None
+        try:
+            if refusal:
+                raise refusal
+            converted = self._convert(job, upload, attempt, invocation)
+            now = self._clock()
+            job = self._store.complete(
+                job.id,
+                now=now,
+                holder=attempt,
+                source=converted.source,
+                result=converted.result,
+                warnings=converted.warnings,
+                expires_at=now + self._settings.link_seconds,
+                lease_expires_at=now + _ANNOUNCEMENT_LEASE_SECONDS,
+                secret_hash=hash_secret(secret) if secret else None,
+            )
+        except Refused as refused:
+            # Deleted, or taken over after the lease ran out: in both cases this result is nobody's.
+            logger().warning("the job is no longer ours", extra={"status": refused.job and refused.job.status})
+            if refused.job is None or refused.job.status is Status.PURGED:
+                self._results.delete(job.result_key)
+            return Outcome(refused.job or job)
+        except (FileError, InvalidRequest) as error:
+            if isinstance(error, UploadReplaced) and job.origin is Origin.API:
+                # The object that took its place belongs to this very job: begin again with that one.
+                raise self._give_back(job, attempt, error) from error
+            return self._fail(job, attempt, error)
+        except Exception as error:
+            raise self._give_back(job, attempt, error) from error
+        metrics().add_metric("JobReady", MetricUnit.Count, 1)
+        logger().info("job ready", extra={"result": job.as_json()["result"], "source": job.as_json()["source"]})
+        return self._finish(job, upload, secret)
+
+    def _fail(self, job: Job, attempt: str, error: FileError | InvalidRequest) -> Outcome:
+        try:
+            job = self._store.fail(
+                job.id,
+                now=self._clock(),
+                holder=attempt,
+                error=Notice.of(error),
+                lease_expires_at=self._clock() + _ANNOUNCEMENT_LEASE_SECONDS,
+                retryable=False,
+            )
+        except Refused as refused:
+            return Outcome(refused.job or job)
+        metrics().add_metric("JobFailed", MetricUnit.Count, 1)
+        logger().info("job failed", extra={"code": error.code})
+        return self._finish(job, None, None)
+
+    def _give_back(self, job: Job, attempt: str, error: Exception) -> ServiceError:
+        """Free the lease for the next retry, or, after the last one, fail the job. Returns what to raise."""
+        ours = error if isinstance(error, ServiceError) else InternalError()
+        logger().exception("attempt failed", extra={"code": ours.code, "attempt": job.attempts})
+        metrics().add_metric("AttemptFailed", MetricUnit.Count, 1)
+        try:
+            if job.attempts >= self._settings.max_attempts:
+                now = self._clock()
+                failed = self._store.fail(
+                    job.id,
+                    now=now,
+                    holder=attempt,
+                    error=Notice.of(ours),
+                    lease_expires_at=now + _ANNOUNCEMENT_LEASE_SECONDS,
+                    retryable=True,
+                )
+                metrics().add_metric("JobFailed", MetricUnit.Count, 1)
+                self._finish(failed, None, None)
+            else:
+                self._store.release(job.id, now=self._clock(), holder=attempt)
+        except (Refused, ServiceError):
+            logger().exception("the lease stays until it runs out")
+        return ours
+
+    def _settle(self, job: Job, upload: Upload | None, invocation: Invocation) -> Outcome:
+        """What an event still has to do for a job that it may not begin: mostly nothing."""
+        now = self._clock()
+        logger().info("nothing to begin", extra={"job_id": job.id, "status": job.status})
+        if job.status is Status.PROCESSING and job.lease_request_id == invocation.request_id:
+            raise LeaseHeld
+        if job.status in (Status.READY, Status.FAILED) and not job.announced:
+            secret = new_secret() if job.origin is Origin.DIRECT and job.status is Status.READY else None
+            try:
+                job = self._store.begin_announcement(
+                    job.id,
+                    now=now,
+                    lease_expires_at=now + _ANNOUNCEMENT_LEASE_SECONDS,
+                    secret_hash=hash_secret(secret) if secret else None,
+                )
+            except Refused as refused:
+                return Outcome(refused.job or job)
+            return self._finish(job, upload, secret)
+        if upload and job.origin is Origin.API and job.status in (Status.READY, Status.CLAIMED, Status.PURGED):
+            self._delete_original(job, upload)
+        return Outcome(job)
+
+    def _finish(self, job: Job, upload: Upload | None, secret: str | None) -> Outcome:
+        """After the end of the work: the original goes, the news goes out. Each step may be done twice."""
+        if upload and job.status is Status.READY:
+            self._delete_original(job, upload)
+        link = link_url(self._settings.public_url, job.id, secret) if secret and job.status is Status.READY else None
+        self._announcer.announce(job, link=link)
+        self._store.end_announcement(job.id)
+        return Outcome(job, link)
+
+    def _delete_original(self, job: Job, upload: Upload) -> None:
+        if not self._settings.keep_originals:
+            self._uploads.delete(job.upload_key, etag=upload.etag)
+
+    def _convert(self, job: Job, upload: Upload, attempt: str, invocation: Invocation) -> Converted:
+        """Put the result into the result bucket. Raises :class:`~audiojobs.errors.AudioJobError` or ``Refused``."""
+        if upload.size_bytes > self._settings.max_upload_bytes:
+            raise UploadTooLarge(
+                f"The file has {upload.size_bytes / 1e6:,.0f} MB; {self._settings.max_upload_megabytes:,} MB are allowed."
+            )
+        started = time.monotonic()
+        remaining = invocation.deadline - self._clock()
+        deadline = started + remaining - min(_MAX_RESERVE_SECONDS, remaining / 10)
+        read = partial(self._uploads.read, upload)
+        container = detect(read(0, _HEAD_BYTES), read)
+        passed = passthrough_result(read, upload.size_bytes, job.conversion)
+        if passed:
+            source, result = passed
+            self._results.copy_from(self._settings.upload_bucket, upload, job.result_key)
+            metrics().add_metric("JobPassedThrough", MetricUnit.Count, 1)
+            return Converted(source, result, ())
+        progress = _ProgressWriter(
+            partial(self._record_progress, job.id, attempt), interval_seconds=PROGRESS_INTERVAL_SECONDS
+        )
+        with tempfile.TemporaryDirectory(prefix="job-") as folder:
+            original, mp3 = Path(folder, "original"), Path(folder, "result.mp3")
+            with original.open("wb") as file:
+                for chunk in self._uploads.chunks(upload):
+                    file.write(chunk)
+                    progress(_DOWNLOAD_SHARE * file.tell() / upload.size_bytes)
+            converted = convert(
+                original,
+                container,
+                job.conversion,
+                mp3,
+                deadline=deadline,
+                on_progress=lambda fraction: progress(_DOWNLOAD_SHARE + _CONVERSION_SHARE * fraction),
+            )
+            self._results.put(job.result_key, mp3)
+        seconds = time.monotonic() - started
+        metrics().add_metric("RealtimeFactor", MetricUnit.NoUnit, converted.result.duration_seconds / seconds)
+        return converted
+
+    def _record_progress(self, job_id: str, attempt: str, fraction: float) -> None:
+        try:
+            self._store.record_progress(job_id, now=self._clock(), holder=attempt, progress=round(fraction, 3))
+        except InternalError:
+            logger().warning("progress could not be written")
+
+
+class _ProgressWriter:
+    """Passes a fraction on, at most once in an interval."""
+
+    def __init__(self, write: Callable[[float], None], *, interval_seconds: float) -> None:
+        self._write = write
+        self._interval_seconds = interval_seconds
+        self._last = time.monotonic()
+
+    def __call__(self, fraction: float) -> None:
+        now = time.monotonic()
+        if now - self._last >= self._interval_seconds:
+            self._last = now
+            self._write(fraction)

@@ -1,0 +1,53 @@
+"""boto3 clients, made when first used and kept for a warm Lambda's next invocation."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+_RETRIES = {"mode": "standard", "total_max_attempts": 5}
+
+
+@cache
+def s3() -> S3Client:
+    """SigV4 on the bucket's regional virtual-hosted endpoint: what presigned URLs need in every region.
+
+    Another endpoint than AWS's own (``AWS_ENDPOINT_URL``) has no host name for each bucket: path style there.
+    Checksums only where S3 asks for them, because a presigned URL would promise the checksum of nothing.
+    """
+    elsewhere = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return boto3.client(
+        "s3",
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path" if elsewhere else "virtual", "us_east_1_regional_endpoint": "regional"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            retries=_RETRIES,  # type: ignore[arg-type]
+        ),
+    )
+
+
+@cache
+def dynamodb() -> DynamoDBClient:
+    return boto3.client("dynamodb", config=Config(retries=_RETRIES))  # type: ignore[arg-type]
+
+
+@cache
+def sqs() -> SQSClient:
+    return boto3.client("sqs", config=Config(retries=_RETRIES))  # type: ignore[arg-type]
+
+
+@cache
+def events() -> EventBridgeClient:
+    return boto3.client("events", config=Config(retries=_RETRIES))  # type: ignore[arg-type]

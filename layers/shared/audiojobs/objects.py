@@ -1,0 +1,203 @@
+"""The two buckets: uploads come in, results go out, and both are deleted.
+
+ClientErrors become errors of our own only here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from audiojobs.errors import InternalError, UploadReplaced
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+RESULT_CONTENT_TYPE = "audio/mpeg"
+
+_FAILURES = (ClientError, BotoCoreError)
+_CHUNK_BYTES = 1024 * 1024
+_MAX_BROKEN_DOWNLOADS = 5
+
+# Two parts of 8 MB under way at a time: small in memory, whatever the length.
+_TRANSFER = TransferConfig(max_concurrency=2, multipart_chunksize=8 * 1024 * 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An uploaded object, pinned by its ``etag``: what replaces it is another upload."""
+
+    key: str
+    etag: str
+    size_bytes: int
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PresignedUpload:
+    """How to put the file: the method, the URL, and the headers that have to be sent with it."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+
+
+class UploadObjects:
+    """The upload bucket. Methods raise :class:`~audiojobs.errors.InternalError` when S3 fails."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def find(self, key: str) -> Upload | None:
+        """The object that now lies at a key, ``None`` if there is none."""
+        try:
+            answer = self._client.head_object(Bucket=self._bucket, Key=key)
+        except _FAILURES as error:
+            if _status(error) == 404:
+                return None
+            raise InternalError from error
+        return Upload(key, answer["ETag"], answer["ContentLength"], answer.get("Metadata", {}))
+
+    def read(self, upload: Upload, offset: int, length: int) -> bytes:
+        """Up to ``length`` bytes from ``offset``; nothing from beyond the end.
+
+        Raises :class:`~audiojobs.errors.UploadReplaced`.
+        """
+        end = min(offset + length, upload.size_bytes) - 1
+        if end < offset:
+            return b""
+        try:
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=upload.key, IfMatch=upload.etag, Range=f"bytes={offset}-{end}"
+            )
+            return answer["Body"].read()
+        except _FAILURES as error:
+            raise _replaced_or_internal(error) from error
+
+    def chunks(self, upload: Upload) -> Iterator[bytes]:
+        """The whole object in pieces of at most 1 MB. A broken connection is resumed where it broke.
+
+        Raises :class:`~audiojobs.errors.UploadReplaced`.
+        """
+        offset = 0
+        failures = 0
+        while offset < upload.size_bytes:
+            try:
+                answer = self._client.get_object(
+                    Bucket=self._bucket, Key=upload.key, IfMatch=upload.etag, Range=f"bytes={offset}-"
+                )
+                for chunk in answer["Body"].iter_chunks(_CHUNK_BYTES):
+                    offset += len(chunk)
+                    yield chunk
+            except ClientError as error:
+                raise _replaced_or_internal(error) from error
+            except BotoCoreError as error:
+                failures += 1
+                if failures == _MAX_BROKEN_DOWNLOADS:
+                    raise InternalError from error
+
+    def delete(self, key: str, *, etag: str | None = None) -> None:
+        """Delete the object at a key; with ``etag``, only this very object: one that took its place stays."""
+        pinned = {"IfMatch": etag} if etag else {}
+        try:
+            self._client.delete_object(Bucket=self._bucket, Key=key, **pinned)  # type: ignore[arg-type]
+        except _FAILURES as error:
+            if _status(error) not in (404, 409, 412):
+                raise InternalError from error
+
+    def presign(self, key: str, *, size_bytes: int | None, expires_in_seconds: int) -> PresignedUpload:
+        """A presigned PUT. With ``size_bytes``, S3 takes no other length."""
+        parameters: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
+        if size_bytes is not None:
+            parameters["ContentLength"] = size_bytes
+        url = self._client.generate_presigned_url("put_object", Params=parameters, ExpiresIn=expires_in_seconds)
+        return PresignedUpload("PUT", url, {})
+
+
+class ResultObjects:
+    """The result bucket. Methods raise :class:`~audiojobs.errors.InternalError` when S3 fails."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def put(self, key: str, source: Path) -> None:
+        """Upload a file."""
+        try:
+            self._client.upload_file(
+                str(source), self._bucket, key, ExtraArgs={"ContentType": RESULT_CONTENT_TYPE}, Config=_TRANSFER
+            )
+        except (*_FAILURES, Boto3Error) as error:
+            raise InternalError from error
+
+    def copy_from(self, upload_bucket: str, upload: Upload, key: str) -> None:
+        """Copy an upload on the server, byte for byte, without its metadata and tags.
+
+        Raises :class:`~audiojobs.errors.UploadReplaced`.
+        """
+        try:
+            self._client.copy_object(
+                Bucket=self._bucket,
+                Key=key,
+                CopySource={"Bucket": upload_bucket, "Key": upload.key},
+                CopySourceIfMatch=upload.etag,
+                ContentType=RESULT_CONTENT_TYPE,
+                MetadataDirective="REPLACE",
+                TaggingDirective="REPLACE",
+            )
+        except _FAILURES as error:
+            raise _replaced_or_internal(error) from error
+
+    def delete(self, key: str) -> None:
+        """Delete a result; one that is not there is no error."""
+        try:
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+        except _FAILURES as error:
+            raise InternalError from error
+
+    def exists(self, key: str) -> bool:
+        try:
+            self._client.head_object(Bucket=self._bucket, Key=key)
+        except _FAILURES as error:
+            if _status(error) == 404:
+                return False
+            raise InternalError from error
+        return True
+
+    def presign(self, key: str, *, filename: str, expires_in_seconds: int) -> str:
+        """A presigned GET that saves under ``filename`` (RFC 6266)."""
+        return self._client.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": key,
+                "ResponseContentType": RESULT_CONTENT_TYPE,
+                "ResponseContentDisposition": content_disposition(filename),
+            },
+            ExpiresIn=expires_in_seconds,
+        )
+
+
+def content_disposition(filename: str) -> str:
+    """``attachment`` with the name twice: in ASCII for old clients, and in UTF-8 (RFC 6266, RFC 8187)."""
+    printable = "".join(character if character.isprintable() and character not in '/\\"' else "_" for character in filename)
+    ascii_name = printable.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")
+    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(printable, safe='')}"
+
+
+def _status(error: Exception) -> int:
+    """The HTTP status of an answer, 0 where there was none."""
+    return error.response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(error, ClientError) else 0
+
+
+def _replaced_or_internal(error: Exception) -> Exception:
+    """A pinned object that is gone or changed was replaced; all else is our fault."""
+    return UploadReplaced() if _status(error) in (404, 412) else InternalError()

@@ -1,0 +1,83 @@
+"""The environment of a function, read once into a frozen dataclass.
+
+Field names are the variables' names in lower case; a field with a default is optional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Self
+
+
+class SettingsError(Exception):
+    """Variables are missing or malformed; the message names every one of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What all functions need."""
+
+    jobs_table: str
+    upload_bucket: str
+    result_bucket: str
+    link_hours: int = 24
+    download_window_seconds: int = 300
+    max_upload_megabytes: int = 2048
+
+    @property
+    def max_upload_bytes(self) -> int:
+        return self.max_upload_megabytes * 1_000_000
+
+    @property
+    def link_seconds(self) -> int:
+        return self.link_hours * 3600
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings. Raises :class:`SettingsError`."""
+        values: dict[str, Any] = {}
+        missing: list[str] = []
+        malformed: list[str] = []
+        for field in fields(cls):
+            variable = field.name.upper()
+            text = environment.get(variable)
+            if text:
+                try:
+                    values[field.name] = _READERS[str(field.type)](text)
+                except (KeyError, ValueError):
+                    malformed.append(variable)
+            elif field.default is MISSING:
+                missing.append(variable)
+        if missing or malformed:
+            complaints = [
+                f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("malformed", malformed)) if names
+            ]
+            raise SettingsError("environment variables " + "; ".join(complaints))
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResampleSettings(Settings):
+    """``public_url`` is the API's base address, for the links in events."""
+
+    public_url: str
+    keep_originals: bool = False
+    max_attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings(Settings):
+    """``public_url`` is only set where the address of a request is not the one that clients should use."""
+
+    purge_queue_url: str
+    upload_url_seconds: int = 3600
+    public_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeSettings(Settings):
+    purge_queue_url: str
+
+
+_READERS = {"str": str, "int": int, "bool": {"true": True, "false": False}.__getitem__}
