@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from api.requests import JobRequest
 from audiojobs.errors import (
     AlreadyDownloaded,
     JobNotFound,
@@ -22,7 +23,7 @@ from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import ApiSettings
 from audiojobs.store import RECORD_SECONDS, JobStore, Refused
 
-from api.requests import JobRequest
+_SWEEP_SECONDS = 60  # after which a deletion that we began has ended, one way or the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ class Jobs:
             raise JobNotFound
         return job.seen_at(self._clock())
 
-    def list_by_upload_key(self, upload_key: str, *, limit: int, next_token: str | None) -> tuple[list[Job], str | None]:
+    def list_by_upload_key(
+        self, upload_key: str, *, limit: int, next_token: str | None
+    ) -> tuple[list[Job], str | None]:
         """The jobs of an upload key, newest first, and the token of the next page."""
         jobs, token = self._store.list_by_upload_key(upload_key, limit=limit, next_token=next_token)
         now = self._clock()
@@ -120,8 +123,7 @@ class Jobs:
         """
         job = self.get(job_id)
         now = self._clock()
-        at_work = job.status is Status.PROCESSING
-        self._schedule.add(job.id, delay_seconds=job.lease_expires_at - now if at_work else 0)
+        self._schedule.add(job.id, delay_seconds=max(_SWEEP_SECONDS, job.lease_expires_at - now))
         try:
             self._store.purge(job.id, now=now)
         except Refused as refused:

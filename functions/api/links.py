@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from api.jobs import why_not_ready
 from audiojobs.errors import JobNotFound
 from audiojobs.job import Job, Status
 from audiojobs.links import hash_secret, is_secret, parse_token
@@ -12,8 +13,6 @@ from audiojobs.objects import ResultObjects
 from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import ApiSettings
 from audiojobs.store import JobStore, Refused
-
-from api.jobs import why_not_ready
 
 
 class Links:
@@ -56,9 +55,7 @@ class Links:
         self._schedule.add(job.id, delay_seconds=window + 1)
         now = self._clock()
         try:
-            self._store.claim(
-                job.id, now=now, secret_hash=hash_secret(token.partition(".")[2]), purge_at=now + window
-            )
+            self._store.claim(job.id, now=now, secret_hash=hash_secret(token.partition(".")[2]), purge_at=now + window)
         except Refused as refused:
             raise why_not_ready(refused.job.seen_at(now)) if refused.job else JobNotFound() from refused
         return self._results.presign(job.result_key, filename=job.download_filename, expires_in_seconds=window)

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from audiojobs.errors import AudioJobError, InvalidRequest
 from aws_lambda_powertools.event_handler import Response
+
+from audiojobs.errors import AudioJobError, InvalidRequest
 
 # Nothing about a job may be stored, framed, sniffed, indexed, or passed on in a Referer: its address is a secret.
 SECURITY_HEADERS = {

@@ -6,14 +6,14 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+
 from audiojobs import clients
 from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import PurgeSettings
 from audiojobs.store import JobStore
 from audiojobs.telemetry import instrumented
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-
 from purge.purging import Purging
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.settings import ResampleSettings
 from audiojobs.store import JobStore
 from audiojobs.telemetry import instrumented
-
 from resample.resampling import Invocation, Outcome, Resampling, UploadEvent
 
 if TYPE_CHECKING:

@@ -33,7 +33,6 @@ from audiojobs.objects import ResultObjects, Upload, UploadObjects
 from audiojobs.settings import ResampleSettings
 from audiojobs.store import RECORD_SECONDS, JobStore, Refused
 from audiojobs.telemetry import MetricUnit, logger, metrics
-
 from resample.containers import detect
 from resample.engine import Converted, convert
 from resample.passthrough import passthrough_result
@@ -264,7 +263,8 @@ class Resampling:
         """Put the result into the result bucket. Raises :class:`~audiojobs.errors.AudioJobError` or ``Refused``."""
         if upload.size_bytes > self._settings.max_upload_bytes:
             raise UploadTooLarge(
-                f"The file has {upload.size_bytes / 1e6:,.0f} MB; {self._settings.max_upload_megabytes:,} MB are allowed."
+                f"The file has {upload.size_bytes / 1e6:,.0f} MB,"
+                f" more than the {self._settings.max_upload_megabytes:,} MB that are allowed"
             )
         started = time.monotonic()
         remaining = invocation.deadline - self._clock()

@@ -29,7 +29,12 @@ class Announcer:
 
         Delivered at least once. Raises :class:`~audiojobs.errors.InternalError`.
         """
-        detail = {"job": job.as_json(), "upload_bucket": self._upload_bucket, "upload_key": job.upload_key, "link": link}
+        detail = {
+            "job": job.as_json(),
+            "upload_bucket": self._upload_bucket,
+            "upload_key": job.upload_key,
+            "link": link,
+        }
         try:
             answer = self._client.put_events(
                 Entries=[{"Source": SOURCE, "DetailType": DETAIL_TYPES[job.status], "Detail": json.dumps(detail)}]

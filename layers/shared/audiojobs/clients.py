@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-_RETRIES = {"mode": "standard", "total_max_attempts": 5}
+
+def _config() -> Config:
+    return Config(retries={"mode": "standard", "total_max_attempts": 5})
 
 
 @cache
@@ -33,21 +35,20 @@ def s3() -> S3Client:
             s3={"addressing_style": "path" if elsewhere else "virtual", "us_east_1_regional_endpoint": "regional"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            retries=_RETRIES,  # type: ignore[arg-type]
-        ),
+        ).merge(_config()),
     )
 
 
 @cache
 def dynamodb() -> DynamoDBClient:
-    return boto3.client("dynamodb", config=Config(retries=_RETRIES))  # type: ignore[arg-type]
+    return boto3.client("dynamodb", config=_config())
 
 
 @cache
 def sqs() -> SQSClient:
-    return boto3.client("sqs", config=Config(retries=_RETRIES))  # type: ignore[arg-type]
+    return boto3.client("sqs", config=_config())
 
 
 @cache
 def events() -> EventBridgeClient:
-    return boto3.client("events", config=Config(retries=_RETRIES))  # type: ignore[arg-type]
+    return boto3.client("events", config=_config())

@@ -88,9 +88,10 @@ class Notice:
 class Job:
     """One file on its way.
 
-    ``upload_etag`` pins the object that a direct upload's event told of. ``lease_expires_at`` is the end of the invocation at work; ``purge_at`` the end of the download window;
-    ``delete_at`` the moment from which the record itself may go (DynamoDB TTL). ``announced`` tells
-    that the event of its end went out; ``retryable`` that a failure was ours, so that a redriven event may try again.
+    ``upload_etag`` pins the object that a direct upload's event told of. ``lease_expires_at`` is the end of the
+    invocation at work; ``purge_at`` the end of the download window; ``delete_at`` the moment from which the record
+    itself may go (DynamoDB TTL). ``announced`` tells that the event of its end went out; ``retryable`` that a
+    failure was ours, so that a redriven event may try again.
     """
 
     id: str
@@ -170,7 +171,7 @@ def direct_job_id(bucket: str, key: str, version: str) -> str:
 
     A duplicate of the event finds the same job, a second upload under the same key gets another.
     """
-    digest = hashlib.sha256("\0".join((bucket, key, version)).encode())
+    digest = hashlib.sha256(f"{bucket}\0{key}\0{version}".encode())
     return digest.hexdigest()[:32]
 
 

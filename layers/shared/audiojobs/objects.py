@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
@@ -172,6 +172,11 @@ class ResultObjects:
             raise InternalError from error
         return True
 
+    def origin(self) -> str:
+        """The web origin of presigned URLs, as a Content-Security-Policy spells it."""
+        url = urlsplit(self.presign("any", filename="any", expires_in_seconds=1))
+        return f"{url.scheme}://{url.netloc}"
+
     def presign(self, key: str, *, filename: str, expires_in_seconds: int) -> str:
         """A presigned GET that saves under ``filename`` (RFC 6266)."""
         return self._client.generate_presigned_url(
@@ -188,7 +193,9 @@ class ResultObjects:
 
 def content_disposition(filename: str) -> str:
     """``attachment`` with the name twice: in ASCII for old clients, and in UTF-8 (RFC 6266, RFC 8187)."""
-    printable = "".join(character if character.isprintable() and character not in '/\\"' else "_" for character in filename)
+    printable = "".join(
+        character if character.isprintable() and character not in '/\\"' else "_" for character in filename
+    )
     ascii_name = printable.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(printable, safe='')}"
 

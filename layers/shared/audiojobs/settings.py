@@ -5,7 +5,7 @@ Field names are the variables' names in lower case; a field with a default is op
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Self
 
@@ -51,7 +51,9 @@ class Settings:
                 missing.append(variable)
         if missing or malformed:
             complaints = [
-                f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("malformed", malformed)) if names
+                f"{what}: {', '.join(names)}"
+                for what, names in (("missing", missing), ("malformed", malformed))
+                if names
             ]
             raise SettingsError("environment variables " + "; ".join(complaints))
         return cls(**values)
@@ -80,4 +82,4 @@ class PurgeSettings(Settings):
     purge_queue_url: str
 
 
-_READERS = {"str": str, "int": int, "bool": {"true": True, "false": False}.__getitem__}
+_READERS: Mapping[str, Callable[[str], Any]] = {"str": str, "int": int, "bool": {"true": True, "false": False}.__getitem__}

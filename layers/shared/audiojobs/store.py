@@ -186,9 +186,7 @@ class JobStore:
         """Give the lease back, so that a retry may begin at once."""
         self._update_leased(job_id, {"updated_at": now, "lease_expires_at": now}, holder=holder)
 
-    def begin_announcement(
-        self, job_id: str, *, now: float, lease_expires_at: float, secret_hash: str | None
-    ) -> Job:
+    def begin_announcement(self, job_id: str, *, now: float, lease_expires_at: float, secret_hash: str | None) -> Job:
         """Take over the announcement of an ended job whose event never went out, with a fresh link where it has one."""
         changes: dict[str, Any] = {"lease_expires_at": lease_expires_at}
         if secret_hash:
@@ -333,6 +331,10 @@ def _page_start(upload_key: str, next_token: str) -> dict[str, Any]:
     """Only the position comes from the token; the upload key is the one that was asked for."""
     try:
         job_id, created_at = json.loads(base64.urlsafe_b64decode(next_token.encode()))
-        return {"id": {"S": str(job_id)}, "created_at": {"N": str(Decimal(created_at))}, "upload_key": {"S": upload_key}}
+        return {
+            "id": {"S": str(job_id)},
+            "created_at": {"N": str(Decimal(created_at))},
+            "upload_key": {"S": upload_key},
+        }
     except (binascii.Error, ValueError, ArithmeticError, TypeError) as error:
         raise InvalidRequest("next_token is none that was given out", field="next_token") from error

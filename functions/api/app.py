@@ -1,0 +1,165 @@
+"""The Lambda handler of the API: each route is an adapter, errors become problem documents in one place."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from api.contract import openapi
+from api.jobs import Jobs
+from api.links import Links
+from api.page import content_security_policy, job_page, refusal_page
+from api.requests import parse_job_request, parse_limit, parse_upload_key
+from api.responses import empty_response, html_response, json_response, problem_response
+from audiojobs import clients
+from audiojobs.errors import AudioJobError, InternalError, JobNotFound, RequestError
+from audiojobs.links import link_url
+from audiojobs.objects import ResultObjects, UploadObjects
+from audiojobs.purges import PurgeSchedule
+from audiojobs.settings import ApiSettings
+from audiojobs.store import JobStore
+from audiojobs.telemetry import instrumented, logger
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+resolver = APIGatewayRestResolver()
+
+
+@instrumented
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    return resolver.resolve(event, context)
+
+
+@resolver.post("/jobs")
+def create_job() -> Response[str]:
+    event = resolver.current_event
+    created = _jobs().create(parse_job_request(event.body, is_base64=bool(event.is_base64_encoded)))
+    link = link_url(_public_url(), created.job.id, created.secret)
+    location = {"Location": f"{_public_url()}/jobs/{created.job.id}"}
+    return json_response(201, {**created.job.as_json(), "upload": created.upload, "link": link}, location)
+
+
+@resolver.get("/jobs")
+def list_jobs() -> Response[str]:
+    query = resolver.current_event.query_string_parameters
+    jobs, next_token = _jobs().list_by_upload_key(
+        parse_upload_key(query.get("upload_key")),
+        limit=parse_limit(query.get("limit")),
+        next_token=query.get("next_token"),
+    )
+    return json_response(200, {"jobs": [job.as_json() for job in jobs], "next_token": next_token})
+
+
+@resolver.get("/jobs/<job_id>")
+def get_job(job_id: str) -> Response[str]:
+    return json_response(200, _jobs().get(job_id).as_json())
+
+
+@resolver.delete("/jobs/<job_id>")
+def delete_job(job_id: str) -> Response[str]:
+    _jobs().delete(job_id)
+    return empty_response(204)
+
+
+@resolver.post("/jobs/<job_id>/link")
+def renew_link(job_id: str) -> Response[str]:
+    job, secret = _jobs().renew_link(job_id)
+    return json_response(201, {**job.as_json(), "link": link_url(_public_url(), job.id, secret)})
+
+
+@resolver.route("/d/<token>", method=["GET", "HEAD"])
+def look_at_link(token: str) -> Response[str]:
+    job = _links().look(token)
+    if not _wants_page():
+        return json_response(200, job.as_json())
+    return _page(200, job_page(job, download_window_seconds=_settings().download_window_seconds))
+
+
+@resolver.post("/d/<token>")
+def claim_link(token: str) -> Response[str]:
+    return empty_response(303, {"Location": _links().claim(token)})
+
+
+@resolver.delete("/d/<token>")
+def delete_by_link(token: str) -> Response[str]:
+    _jobs().delete(_links().look(token).id)
+    return empty_response(204)
+
+
+@resolver.get("/openapi.json")
+def get_openapi() -> Response[str]:
+    return json_response(200, openapi(_public_url()))
+
+
+@resolver.exception_handler(RequestError)  # type: ignore[untyped-decorator]
+def refuse(error: RequestError) -> Response[str]:
+    logger().info("refused", extra={"code": error.code})
+    return _page(error.http_status, refusal_page(error)) if _wants_page() else problem_response(error)
+
+
+@resolver.exception_handler(Exception)  # type: ignore[untyped-decorator]
+def fail(error: Exception) -> Response[str]:
+    if not isinstance(error, AudioJobError):
+        logger().exception("unexpected")
+        error = InternalError()
+    logger().error("failed", extra={"code": error.code})
+    return problem_response(error)
+
+
+@resolver.not_found
+def no_such_route(_: Exception) -> Response[str]:
+    return problem_response(JobNotFound("There is nothing at this address"))
+
+
+def _wants_page() -> bool:
+    """Browsers ask for HTML by name; ``*/*`` gets JSON."""
+    event = resolver.current_event
+    return event.path.startswith("/d/") and "text/html" in (event.headers.get("accept") or "")
+
+
+def _page(status_code: int, html: str) -> Response[str]:
+    return html_response(status_code, html, {"Content-Security-Policy": content_security_policy(_results().origin())})
+
+
+def _public_url() -> str:
+    """The API's address as the client used it, so that a custom domain shows in links too."""
+    event = resolver.current_event
+    context = event.request_context
+    stage = (context.path or "").removesuffix(event.path)
+    scheme = event.headers.get("x-forwarded-proto") or "https"
+    return _settings().public_url or f"{scheme}://{context.domain_name}{stage}"
+
+
+@cache
+def _settings() -> ApiSettings:
+    return ApiSettings.from_environment(os.environ)
+
+
+@cache
+def _store() -> JobStore:
+    return JobStore(clients.dynamodb(), _settings().jobs_table)
+
+
+@cache
+def _results() -> ResultObjects:
+    return ResultObjects(clients.s3(), _settings().result_bucket)
+
+
+@cache
+def _schedule() -> PurgeSchedule:
+    return PurgeSchedule(clients.sqs(), _settings().purge_queue_url)
+
+
+@cache
+def _jobs() -> Jobs:
+    uploads = UploadObjects(clients.s3(), _settings().upload_bucket)
+    return Jobs(_settings(), _store(), uploads, _results(), _schedule())
+
+
+@cache
+def _links() -> Links:
+    return Links(_settings(), _store(), _results(), _schedule())
