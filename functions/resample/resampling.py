@@ -33,7 +33,7 @@ from audiojobs.objects import ResultObjects, Upload, UploadObjects
 from audiojobs.settings import ResampleSettings
 from audiojobs.store import RECORD_SECONDS, JobStore, Refused
 from audiojobs.telemetry import MetricUnit, logger, metrics
-from resample.containers import detect
+from resample.containers import identify
 from resample.engine import Converted, convert
 from resample.passthrough import passthrough_result
 
@@ -43,7 +43,6 @@ _ANNOUNCEMENT_LEASE_SECONDS = 30  # what is left after `ready`: two deletes and 
 _MAX_RESERVE_SECONDS = 30  # of the invocation's time, kept for storing the result
 _DOWNLOAD_SHARE = 0.1  # of the progress
 _CONVERSION_SHARE = 0.85
-_HEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +269,8 @@ class Resampling:
         remaining = invocation.deadline - self._clock()
         deadline = started + remaining - min(_MAX_RESERVE_SECONDS, remaining / 10)
         read = partial(self._uploads.read, upload)
-        container = detect(read(0, _HEAD_BYTES), read)
-        passed = passthrough_result(read, upload.size_bytes, job.conversion)
+        container = identify(read, upload.size_bytes)
+        passed = passthrough_result(read, upload.size_bytes, job.conversion, container)
         if passed:
             source, result = passed
             self._results.copy_from(self._settings.upload_bucket, upload, job.result_key)
