@@ -5,7 +5,8 @@ process that outlives its owner can promise that all of them go: so the owner st
 end of its standard input open, and the guardian ends everything and deletes the work folder as soon as that pipe
 closes. It closes on a clean stop, on Ctrl-C, and when the owner is killed.
 
-Run as a script with the standard library only: `python guardian.py WORK_FOLDER COMMAND...`
+Run as a script with the standard library only: `python guardian.py WORK_FOLDER COMMAND...`; an empty WORK_FOLDER
+means that there is none to delete.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def end_all_descendants(grace_seconds: float) -> None:
         reap()
 
 
-def main(work_folder: Path, command: list[str]) -> int:
+def main(work_folder: Path | None, command: list[str]) -> int:
     """Run `command` until it ends or standard input closes. Returns its exit status, 0 when it was stopped."""
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
@@ -112,9 +113,10 @@ def main(work_folder: Path, command: list[str]) -> int:
                     break
     finally:
         end_all_descendants(GRACE_SECONDS)
-        shutil.rmtree(work_folder, ignore_errors=True)
+        if work_folder:
+            shutil.rmtree(work_folder, ignore_errors=True)
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
+    sys.exit(main(Path(sys.argv[1]) if sys.argv[1] else None, sys.argv[2:]))

@@ -1,0 +1,130 @@
+"""`python -m local run [AUDIO]` and `python -m local serve`: the service on this machine, no account needed."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.console import Console
+from local.demo import Journey, output_path, require_file
+from local.errors import LocalError
+from local.instructions import instructions, write_profile
+from local.sample import write_sample
+from local.stack import STATE_FOLDER, EmbeddedAws
+
+RUN_WINDOW_SECONDS = 5  # short, so that one can watch the purge
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command. Returns the exit status: 0, 1 for a failure that was explained, 130 for Ctrl-C."""
+    options = parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, exit_in_order)
+    console = Console()
+    try:
+        if options.command == "run":
+            run(options, console)
+        else:
+            serve(options, console)
+    except LocalError as error:
+        console.error(str(error))
+        return 1
+    except (BotoCoreError, ClientError) as error:
+        console.error(f"The embedded AWS refused or failed: {error}")
+        return 1
+    except KeyboardInterrupt:
+        console.line("Interrupted; nothing is left running.")
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = result.add_subparsers(dest="command", required=True)
+    runner = commands.add_parser("run", help="resample one file, all the way through the service")
+    runner.add_argument("audio", nargs="?", type=Path, help="a file of audio; without it, a sample is made")
+    runner.add_argument("--output", type=Path, help="where to save the MP3 (default: beside the input, NAME.32k.mp3)")
+    runner.add_argument("--api", action="store_true", help="upload through the API instead of straight to the bucket")
+    server = commands.add_parser("serve", help="keep the service up")
+    for command in (runner, server):
+        command.add_argument("--port", type=int, help="port on loopback (default: a free one)")
+        command.add_argument("--verbose", action="store_true", help="show what the functions log")
+        command.add_argument(
+            "--sam-build", type=Path, metavar="FOLDER", help="take what `sam build` made (.aws-sam/build)"
+        )
+    server.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        type=key_and_value,
+        metavar="NAME=VALUE",
+        help="a parameter of template.yaml, such as DownloadWindowSeconds=60",
+    )
+    return result
+
+
+def key_and_value(text: str) -> tuple[str, str]:
+    """`NAME=VALUE` as a pair."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"`{text}` is not NAME=VALUE")
+    return name, value
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Take one file through the service."""
+    if options.audio:
+        audio, output = options.audio, options.output or output_path(options.audio)
+        require_file(audio)
+    else:
+        audio = write_sample(STATE_FOLDER / "sample.wav")
+        output = options.output or Path("sample.32k.mp3")
+        console.done("Sample", f"{audio}, 8 s of a chord; give your own with AUDIO=song.flac")
+    parameters = {"DownloadWindowSeconds": str(RUN_WINDOW_SECONDS)}
+    started = time.monotonic()
+    with embedded_aws(options, console, parameters) as stack:
+        console.done("Embedded AWS", f"up in {time.monotonic() - started:.1f} s at {stack.access.endpoint_url}")
+        Journey(stack, console, RUN_WINDOW_SECONDS).run(audio, output, through_api=options.api)
+
+
+def serve(options: argparse.Namespace, console: Console) -> None:
+    """Keep the service up until it is interrupted."""
+    with embedded_aws(options, console, dict(options.parameter)) as stack:
+        profile = write_profile(stack.access, STATE_FOLDER)
+        try:
+            console.line(instructions(stack.access, stack.stack_file, profile))
+            while True:
+                stack.check_alive()
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            console.line()
+        finally:
+            profile.unlink(missing_ok=True)
+
+
+def embedded_aws(options: argparse.Namespace, console: Console, parameters: dict[str, str]) -> EmbeddedAws:
+    """The embedded AWS as the options ask for it."""
+    return EmbeddedAws(
+        parameters,
+        port=options.port,
+        sam_build_folder=options.sam_build,
+        progress=console.step,
+        show_log=console.log if options.verbose else None,
+    )
+
+
+def exit_in_order(number: int, _: FrameType | None) -> NoReturn:
+    """Turn a polite kill into an exception, so that everything is stopped on the way out."""
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

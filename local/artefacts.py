@@ -1,0 +1,159 @@
+"""Builds what the template's functions and layers run, with the very make targets that SAM uses, and packs it."""
+
+from __future__ import annotations
+
+import compileall
+import fcntl
+import hashlib
+import io
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.errors import BuildError
+from local.processes import GuardedProcess
+
+SOURCE_PROPERTIES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+FFMPEG_LAYER = "FfmpegLayer"
+NOT_SOURCES = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """The content of one function or layer: a folder, as Lambda would unpack it."""
+
+    logical_id: str
+    folder: Path
+
+    def packed(self) -> bytes:
+        """The zip file to deploy, uncompressed: it travels over loopback only."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", strict_timestamps=False) as file:
+            for path in sorted(self.folder.rglob("*")):
+                if path.is_file():
+                    file.write(path, path.relative_to(self.folder))
+        return archive.getvalue()
+
+
+def sources(template: dict[str, Any], project: Path) -> dict[str, Path]:
+    """The source folder of each function and layer that the template builds, by logical id."""
+    defaults = template.get("Globals", {})
+    found = {}
+    for logical_id, resource in template["Resources"].items():
+        name = SOURCE_PROPERTIES.get(resource["Type"])
+        if not name:
+            continue
+        section = defaults.get(resource["Type"].rpartition("::")[2], {})
+        location = resource.get("Properties", {}).get(name, section.get(name))
+        if not isinstance(location, str):
+            raise BuildError(f"{logical_id} of the template has no {name} that names a folder.")
+        found[logical_id] = project / location
+    return found
+
+
+def build(template: dict[str, Any], project: Path, build_folder: Path) -> dict[str, Artefact]:
+    """Build all that has changed since the last time. Raises BuildError with the end of make's output.
+
+    The ffmpeg layer is a note: the emulator does not mount layers at /opt, so its programs are found by `ffmpeg_folder`
+    and put on the functions' PATH.
+    """
+    build_folder.mkdir(parents=True, exist_ok=True)
+    with locked(build_folder / "lock"):
+        return {
+            logical_id: Artefact(
+                logical_id,
+                _note(build_folder) if logical_id == FFMPEG_LAYER else _built(logical_id, source, build_folder),
+            )
+            for logical_id, source in sources(template, project).items()
+        }
+
+
+def from_sam_build(template: dict[str, Any], sam_build_folder: Path) -> dict[str, Artefact]:
+    """The artefacts out of the folder that `sam build` left behind (.aws-sam/build), ffmpeg layer included."""
+    found = {}
+    for logical_id in sources(template, sam_build_folder):
+        folder = sam_build_folder / logical_id
+        if not folder.is_dir():
+            raise BuildError(f"{sam_build_folder} holds no {logical_id}; run `sam build` first.")
+        found[logical_id] = Artefact(logical_id, folder)
+    return found
+
+
+def ffmpeg_folder(project: Path) -> Path:
+    """The folder with the ffmpeg and ffprobe for this machine; builds them, if need be, with progress on stderr."""
+    output = _make("-s", "-C", project / "layers" / "ffmpeg", "bin-dir", f"PYTHON={sys.executable}", show=True)
+    folder = Path(output.strip())
+    if not (folder / "ffmpeg").is_file() or not (folder / "ffprobe").is_file():
+        raise BuildError("There is no ffmpeg to run: `make -C layers/ffmpeg bin-dir` names no folder that holds it.")
+    return folder
+
+
+def _built(logical_id: str, source: Path, build_folder: Path) -> Path:
+    """Folder of the artefact, made anew when its sources or the interpreter have changed."""
+    folder = build_folder / logical_id
+    stamp = build_folder / f"{logical_id}.sources"
+    fingerprint = f"{source_hash(source)} {sys.version}"
+    if folder.is_dir() and stamp.is_file() and stamp.read_text() == fingerprint:
+        return folder
+    stamp.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    _make("-s", "-C", source, f"build-{logical_id}", f"ARTIFACTS_DIR={folder}", f"PYTHON={sys.executable}")
+    # Every cold start unpacks the artefact anew; with bytecode that needs no check it need not compile it anew.
+    compileall.compile_dir(folder, quiet=2, workers=0, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    stamp.write_text(fingerprint)
+    return folder
+
+
+def _note(build_folder: Path) -> Path:
+    folder = build_folder / FFMPEG_LAYER
+    folder.mkdir(exist_ok=True)
+    (folder / "README").write_text("The embedded AWS finds ffmpeg and ffprobe on the functions' PATH.\n")
+    return folder
+
+
+def source_hash(folder: Path) -> str:
+    """A hash of names and contents of all files below a folder, caches aside."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and NOT_SOURCES.isdisjoint(path.parts):
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def _make(*arguments: str | Path, show: bool = False) -> str:
+    """Run make and return its standard output; what it reports goes to the terminal (`show`) or into the error."""
+    # Flags of a make that runs us are not meant for this one.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    }
+    process = GuardedProcess(
+        ["make", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=None if show else subprocess.STDOUT,
+    )
+    output, status = process.wait()
+    text = output.decode(errors="replace")
+    if status:
+        command = " ".join(["make", *map(str, arguments)])
+        end = "\n".join(text.splitlines()[-15:])
+        raise BuildError(f"`{command}` failed.\n{end}".rstrip())
+    return text
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file, which the system drops with the process."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,61 @@
+"""What `make serve` prints: addresses, and commands to copy."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from local.stack import StackAccess, write_private
+
+
+def write_profile(access: StackAccess, folder: Path) -> Path:
+    """Write a file to source in a shell: keys, region and endpoint for curl and the aws CLI. Returns its path."""
+    variables = {
+        "AWS_ACCESS_KEY_ID": access.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": access.secret_access_key,
+        "AWS_REGION": access.region,
+        "AWS_DEFAULT_REGION": access.region,
+        "AWS_ENDPOINT_URL": access.endpoint_url,
+        "API": access.api_url,
+        "UPLOADS": access.upload_bucket,
+        "RESULTS": access.result_bucket,
+    }
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    path = folder / "env"
+    write_private(path, "\n".join([*lines, "unset AWS_PROFILE AWS_SESSION_TOKEN", ""]))
+    return path
+
+
+def instructions(access: StackAccess, stack_file: Path, profile: Path) -> str:
+    """The text for a person who wants to try the service from another shell."""
+    return f"""
+The service is up. Stop it with Ctrl-C; nothing will be left.
+
+  API           {access.api_url}
+  uploads       s3://{access.upload_bucket}
+  results       s3://{access.result_bucket}
+  endpoint      {access.endpoint_url}
+  everything    {stack_file}
+  logs          {access.log_folder}
+
+In another shell, first:
+
+  source {shlex.quote(str(profile))}
+  signed() {{ curl -sS --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
+                  --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" "$@"; }}
+
+Upload straight to the bucket, look, ask for the link:
+
+  aws s3 cp song.wav "s3://$UPLOADS/song.wav"
+  signed "$API/jobs?upload_key=song.wav"
+  signed -X POST "$API/jobs/ID/link"
+
+Or through the API, which gives a presigned URL and the link at once:
+
+  signed "$API/jobs" -H 'Content-Type: application/json' -d '{{"filename": "song.wav"}}'
+  curl -T song.wav "UPLOAD_URL"
+
+Then whoever has the link downloads once (open it in a browser, or):
+
+  curl -LOJ -d '' "LINK"
+"""
