@@ -1,0 +1,118 @@
+"""ffmpeg's argument vectors: pure functions from what is known of a file and what is wanted.
+
+The filter chain is made so that any input gives what the encoder can take:
+
+- Float samples, from float PCM or from a lossy decoder, may be huge, infinite or not a number, and LAME aborts on
+  those. They are taken down by 12 dB, go through 32-bit integers, which saturates them, and come up again behind the
+  resampler: peaks of up to 4 times full scale pass unharmed, the rest is clipped, and the rounding error lies
+  180 dB below full scale.
+- The resampler is soxr with 28 bits of precision: no alias above -150 dB. Without it a tone at 17 kHz comes back at
+  15 kHz, 26 dB down.
+- More than two channels are mixed down with weights that add up to 1, so that nothing clips.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiojobs.conversion import Conversion
+from resample.containers import Container
+
+if TYPE_CHECKING:
+    from resample.probe import Probed
+
+_CLIP = ("volume=0.25:precision=float", "aformat=sample_fmts=s32p")
+_UNCLIP = "volume=4:precision=float"
+
+# The layouts of 3 to 8 channels that ffmpeg knows how to mix down.
+_MIXABLE_LAYOUTS = re.compile(
+    r"2\.1|3\.[01]|3\.0\(back\)|4\.[01]|quad(\(side\))?|5\.[01](\(side\))?|6\.0(\(front\))?|hexagonal"
+    r"|6\.1(\((back|front)\))?|7\.0(\(front\))?|7\.1(\((wide|wide-side)\))?|octagonal"
+)
+
+
+def input_arguments(source: Path, container: Container) -> list[str]:
+    """One input file, of one known format, that can't refer to any other."""
+    return [
+        *("-protocol_whitelist", "file,pipe"),
+        *("-format_whitelist", container.demuxer),
+        *("-f", container.demuxer),
+        *("-i", f"file:{source}"),
+    ]
+
+
+def encode_command(
+    program: str, source: Path, container: Container, probed: Probed, conversion: Conversion, destination: Path
+) -> list[str]:
+    """Decode, resample and encode in one process. It reports its progress on stdout."""
+    return [
+        *(program, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error", "-max_error_rate", "1"),
+        *("-progress", "pipe:1", "-stats_period", "0.5", "-threads", "1"),
+        *input_arguments(source, container),
+        *("-map", "0:a:0", "-filter:a", filter_chain(container, probed, conversion)),
+        *cover_arguments(probed),
+        *metadata_arguments(container),
+        *encoder_arguments(conversion),
+        *("-f", "mp3", "-y", f"file:{destination}"),
+    ]
+
+
+def filter_chain(container: Container, probed: Probed, conversion: Conversion) -> str:
+    """From decoded audio to float samples at the rate and with the channels that were asked for."""
+    is_float = not probed.sample_format.startswith(("u8", "s16", "s32", "s64"))
+    channels = output_channels(probed, conversion)
+    mix, pan = _mix(probed.channels, probed.channel_layout, channels)
+    resample = [f"aresample={conversion.sample_rate}", "resampler=soxr", "precision=28", "out_sample_fmt=fltp", *mix]
+    if container.demuxer == "mov":
+        # Gaps between timestamps become silence; otherwise they would collapse.
+        resample += ["async=1", "first_pts=0"]
+    filters = [*(_CLIP if is_float else ()), *pan, ":".join(resample), *((_UNCLIP,) if is_float else ())]
+    return ",".join(filters)
+
+
+def output_channels(probed: Probed, conversion: Conversion) -> int:
+    """1 or 2: what was asked for, or as the source has, at most 2."""
+    return conversion.channels or min(2, probed.channels)
+
+
+def cover_arguments(probed: Probed) -> list[str]:
+    """The cover picture, if there is one, as it is."""
+    if probed.cover_index is None:
+        return []
+    return ["-map", f"0:{probed.cover_index}", "-codec:v", "copy", "-disposition:v:0", "attached_pic"]
+
+
+def metadata_arguments(container: Container) -> list[str]:
+    """Tags and chapters. ID3v2.3 is what every player reads. Ogg has its tags on the stream."""
+    from_stream = ["-map_metadata:g", "0:s:a:0"] if container.demuxer == "ogg" else ["-map_metadata", "0"]
+    return [*from_stream, "-map_chapters", "0", "-id3v2_version", "3"]
+
+
+def encoder_arguments(conversion: Conversion) -> list[str]:
+    """LAME with the constant bit rate, or the VBR quality, that was asked for."""
+    rate = conversion.constant_bit_rate
+    return ["-codec:a", "libmp3lame", *(("-b:a", str(rate)) if rate else ("-q:a", str(conversion.vbr_quality)))]
+
+
+def _mix(channels: int, layout: str | None, wanted: int) -> tuple[Sequence[str], Sequence[str]]:
+    """Options for the resampler and filters before it that bring ``channels`` to ``wanted`` (1 or 2)."""
+    name = "mono" if wanted == 1 else "stereo"
+    if channels <= 2:
+        if channels == wanted:
+            # A layout of its own kind, such as front left and centre, would be mixed; it is what it is.
+            weights = [] if layout in (None, name) else [f"c{index}=c{index}" for index in range(wanted)]
+        elif wanted == 2:
+            weights = ["c0=c0", "c1=c0"]
+        else:
+            weights = ["c0=0.5*c0+0.5*c1"]
+    elif channels <= 8 and (layout is None or _MIXABLE_LAYOUTS.fullmatch(layout)):
+        return [f"out_chlayout={name}", "rematrix_maxval=1.0"], []
+    else:
+        # Nobody knows where these loudspeakers stand: even channels to the left, odd ones to the right.
+        weights = [
+            f"c{side}<" + "+".join(f"c{index}" for index in range(side, channels, wanted)) for side in range(wanted)
+        ]
+    return [], ["aformat=sample_fmts=fltp", "|".join([f"pan={name}", *weights])] if weights else []
