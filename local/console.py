@@ -29,7 +29,9 @@ class Console:
         self._out.print(f"[green]{escape(what):>14}[/green]  {escape(text)}")
 
     def log(self, function: str, line: str) -> None:
-        """A line that a function logged."""
+        """A line that a function logged; what Lambda itself adds to each invocation is left to the files."""
+        if line.startswith(("START RequestId", "END RequestId", "REPORT RequestId")):
+            return
         self._out.print(f"[dim]{escape(function):>14}  {escape(line)}[/dim]")
 
     def error(self, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,11 +90,11 @@ class Journey:
                 if job and job["status"] in FINAL:
                     advance(1.0 - shown)
                     return job
-                if job and job["status"] == "processing":
-                    progress = float(job.get("progress") or 0.0)
-                    advance(max(0.0, progress - shown))
-                    shown = max(shown, progress)
-                elif waited > APPEAR_SECONDS:
+                progress = float((job or {}).get("progress") or 0.0)
+                advance(max(0.0, progress - shown))
+                shown = max(shown, progress)
+                self._raise_failed_event()
+                if not job and waited > APPEAR_SECONDS:
                     raise ServiceError(
                         f"The upload was not picked up within {APPEAR_SECONDS:.0f} s; see the logs in "
                         f"{self.stack.access.log_folder}."
@@ -101,6 +102,13 @@ class Journey:
                 if waited > WORK_SECONDS:
                     raise ServiceError(f"The job did not end within {WORK_SECONDS:.0f} s.")
                 time.sleep(POLL_SECONDS)
+
+    def _raise_failed_event(self) -> None:
+        """Raise ServiceError when the function failed on its event for the last time."""
+        queue = self.stack.access.queues["FailedEventsQueue"]
+        for message in self.stack.aws.client("sqs").receive_message(QueueUrl=queue).get("Messages", []):
+            reason = json.loads(message["Body"]).get("responsePayload", {}).get("errorMessage", "no reason is known")
+            raise ServiceError(f"The function failed on every attempt: {reason}")
 
     def _download(self, client: ServiceClient, link: str, output: Path) -> None:
         claim = client.claim(link)

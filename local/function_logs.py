@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +26,12 @@ class FunctionLogs:
         self._logs: Any = aws.client("logs")
         self._folder = folder
         self._show = show
-        self._seen: dict[str, set[str]] = {group: set() for group in groups}
+        self._groups = list(groups)
+        self._sizes: dict[str, int] = {}
+        self._tokens: dict[tuple[str, str], str] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="function-logs", daemon=True)
-        for group in self._seen:
+        for group in self._groups:
             self._path(group).write_text("")
         self._thread.start()
 
@@ -47,20 +49,32 @@ class FunctionLogs:
             return  # the emulator has gone, and with it the reason to follow
 
     def _fetch(self) -> None:
-        for group, seen in self._seen.items():
-            for event_id, line in self._events(group):
-                if event_id in seen:
-                    continue
-                seen.add(event_id)
-                with self._path(group).open("a") as file:
-                    file.write(f"{line}\n")
-                if self._show:
-                    self._show(group.rpartition("/")[2], line)
+        for group in self._groups:
+            pages = self._logs.get_paginator("describe_log_streams").paginate(
+                logGroupName=group, orderBy="LastEventTime", descending=True
+            )
+            for page in pages:
+                changed = [
+                    stream for stream in page["logStreams"] if self._sizes.get(stream["arn"]) != stream["storedBytes"]
+                ]
+                for stream in reversed(changed):
+                    self._sizes[stream["arn"]] = stream["storedBytes"]
+                    self._copy(group, stream["logStreamName"])
+                if not changed:
+                    break
 
-    def _events(self, group: str) -> Iterator[tuple[str, str]]:
-        for page in self._logs.get_paginator("filter_log_events").paginate(logGroupName=group):
-            for event in page["events"]:
-                yield event["eventId"], event["message"].rstrip("\n")
+    def _copy(self, group: str, stream: str) -> None:
+        """Copy the events of a stream that came since the last time."""
+        token = self._tokens.get((group, stream))
+        position = {"nextToken": token} if token else {"startFromHead": True}
+        answer = self._logs.get_log_events(logGroupName=group, logStreamName=stream, **position)
+        self._tokens[group, stream] = answer["nextForwardToken"]
+        lines = [event["message"].rstrip("\n") for event in answer["events"]]
+        with self._path(group).open("a") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        if self._show:
+            for line in lines:
+                self._show(group.rpartition("/")[2], line)
 
     def _path(self, group: str) -> Path:
         return self._folder / f"{group.rpartition('/')[2]}.log"
