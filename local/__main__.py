@@ -25,6 +25,7 @@ RUN_WINDOW_SECONDS = 5  # short, so that one can watch the purge
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, 1 for a failure that was explained, 130 for Ctrl-C."""
     options = parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, exit_in_order)
     console = Console()
