@@ -112,7 +112,7 @@ def fail(error: Exception) -> Response[str]:
 
 @resolver.not_found
 def no_such_route(_: Exception) -> Response[str]:
-    return problem_response(JobNotFound("There is nothing at this address"))
+    return problem_response(JobNotFound("There is nothing at this address."))
 
 
 def _wants_page() -> bool:

@@ -58,7 +58,7 @@ class Jobs:
     def create(self, request: JobRequest) -> CreatedJob:
         """A job that awaits its upload. Raises :class:`~audiojobs.errors.UploadTooLarge`."""
         if request.size_bytes is not None and request.size_bytes > self._settings.max_upload_bytes:
-            raise UploadTooLarge(f"size_bytes may be at most {self._settings.max_upload_bytes}")
+            raise UploadTooLarge(f"size_bytes may be at most {self._settings.max_upload_bytes}.")
         now = self._clock()
         job_id = new_job_id()
         secret = new_secret()
@@ -140,7 +140,7 @@ def why_not_ready(job: Job) -> RequestError:
         case Status.EXPIRED:
             return LinkExpired()
         case Status.FAILED:
-            return JobNotReady(f"The conversion failed: {job.error.detail if job.error else 'no reason is known'}.")
+            return JobNotReady(f"The conversion failed: {job.error.detail if job.error else 'No reason is known.'}")
         case Status.READY:
             return JobNotFound()  # the link was renewed in this very moment
         case _:

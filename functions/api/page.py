@@ -65,7 +65,8 @@ def job_page(job: Job, *, download_window_seconds: int) -> str:
 
 def refusal_page(error: RequestError) -> str:
     """The page for what can't be given; the same for every cause of an unknown link."""
-    return _document(error.title, f"<p>{escape(error.detail)}.</p>" if error.detail != error.title else "")
+    is_plain = error.detail == f"{error.title}."
+    return _document(error.title, "" if is_plain else f"<p>{escape(error.detail)}</p>")
 
 
 def _ready(job: Job, download_window_seconds: int) -> str:
@@ -85,7 +86,7 @@ def _ready(job: Job, download_window_seconds: int) -> str:
         f"<dl>{rows}</dl>"
         '<form method="post"><button>Download</button></form>'
         "<p>The link works once. A broken download can be resumed for "
-        f"{_clock(download_window_seconds)} minutes; then the file is deleted.</p>"
+        f"{_duration(download_window_seconds)}; then the file is deleted.</p>"
     )
 
 
@@ -103,3 +104,8 @@ def _clock(seconds: float) -> str:
     """83.2 -> 1:23."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}"
+
+
+def _duration(seconds: int) -> str:
+    """300 -> 5 minutes."""
+    return f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds"

@@ -33,12 +33,12 @@ def parse_job_request(body: str | None, *, is_base64: bool = False) -> JobReques
     try:
         values = json.loads(base64.b64decode(body or "") if is_base64 else body or "")
     except (binascii.Error, ValueError, RecursionError) as error:
-        raise InvalidRequest("The body must be JSON") from error
+        raise InvalidRequest("The body must be JSON.") from error
     if not isinstance(values, dict):
-        raise InvalidRequest("The body must be a JSON object")
+        raise InvalidRequest("The body must be a JSON object.")
     for name in values:
         if name not in JOB_FIELDS:
-            raise InvalidRequest(f"{name[:100]} is unknown; known are {', '.join(JOB_FIELDS)}", field=name[:100])
+            raise InvalidRequest(f"{name[:100]} is unknown; known are {', '.join(JOB_FIELDS)}.", field=name[:100])
     return JobRequest(_filename(values), _size_bytes(values), Conversion.from_json(values))
 
 
@@ -47,27 +47,27 @@ def parse_limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LISTED_JOBS
     if not (text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= MAX_LISTED_JOBS):
-        raise InvalidRequest(f"limit must be from 1 to {MAX_LISTED_JOBS}", field="limit")
+        raise InvalidRequest(f"limit must be from 1 to {MAX_LISTED_JOBS}.", field="limit")
     return int(text)
 
 
 def parse_upload_key(text: str | None) -> str:
     """Raises :class:`~audiojobs.errors.InvalidRequest` where there is none."""
     if not text:
-        raise InvalidRequest("upload_key is required: the key of a direct upload", field="upload_key")
+        raise InvalidRequest("upload_key is required: the key of a direct upload.", field="upload_key")
     if len(text.encode(errors="replace")) > 1024:
-        raise InvalidRequest("upload_key may have at most 1024 bytes", field="upload_key")
+        raise InvalidRequest("upload_key may have at most 1024 bytes.", field="upload_key")
     return text
 
 
 def _filename(values: Mapping[str, Any]) -> str:
     given = values.get("filename")
     if not isinstance(given, str):
-        raise InvalidRequest("filename is required: the name of the file to be uploaded", field="filename")
+        raise InvalidRequest("filename is required: the name of the file to be uploaded.", field="filename")
     name = given.replace("\\", "/").rpartition("/")[2].strip()
     if not name or len(name) > MAX_FILENAME_CHARACTERS or not name.isprintable():
         raise InvalidRequest(
-            f"filename must have 1 to {MAX_FILENAME_CHARACTERS} printable characters", field="filename"
+            f"filename must have 1 to {MAX_FILENAME_CHARACTERS} printable characters.", field="filename"
         )
     return name
 
@@ -77,5 +77,5 @@ def _size_bytes(values: Mapping[str, Any]) -> int | None:
     if size is None:
         return None
     if type(size) is not int or size < 1:
-        raise InvalidRequest("size_bytes must be a whole number, 1 or more", field="size_bytes")
+        raise InvalidRequest("size_bytes must be a whole number, 1 or more.", field="size_bytes")
     return size

@@ -263,7 +263,7 @@ class Resampling:
         if upload.size_bytes > self._settings.max_upload_bytes:
             raise UploadTooLarge(
                 f"The file has {upload.size_bytes / 1e6:,.0f} MB,"
-                f" more than the {self._settings.max_upload_megabytes:,} MB that are allowed"
+                f" more than the {self._settings.max_upload_megabytes:,} MB that are allowed."
             )
         started = time.monotonic()
         remaining = invocation.deadline - self._clock()

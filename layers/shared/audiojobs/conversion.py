@@ -54,18 +54,18 @@ class Conversion:
 
     def __post_init__(self) -> None:
         if self.sample_rate not in BIT_RATES:
-            raise InvalidRequest(f"sample_rate must be one of {_listed(sorted(BIT_RATES))} Hz", field="sample_rate")
+            raise InvalidRequest(f"sample_rate must be one of {_listed(sorted(BIT_RATES))} Hz.", field="sample_rate")
         if self.bit_rate is not None and self.vbr_quality is not None:
-            raise InvalidRequest("bit_rate and vbr_quality exclude each other", field="vbr_quality")
+            raise InvalidRequest("bit_rate and vbr_quality exclude each other.", field="vbr_quality")
         if self.bit_rate is not None and self.bit_rate not in BIT_RATES[self.sample_rate]:
             rates = _listed(BIT_RATES[self.sample_rate])
             raise InvalidRequest(
-                f"bit_rate at a sample_rate of {self.sample_rate} Hz must be one of {rates}", field="bit_rate"
+                f"bit_rate at a sample_rate of {self.sample_rate} Hz must be one of {rates}.", field="bit_rate"
             )
         if self.vbr_quality is not None and not 0 <= self.vbr_quality <= 9:
-            raise InvalidRequest("vbr_quality must be from 0 (best) to 9 (smallest)", field="vbr_quality")
+            raise InvalidRequest("vbr_quality must be from 0 (best) to 9 (smallest).", field="vbr_quality")
         if self.channels not in (None, 1, 2):
-            raise InvalidRequest("channels must be 1 or 2", field="channels")
+            raise InvalidRequest("channels must be 1 or 2.", field="channels")
 
     @property
     def constant_bit_rate(self) -> int | None:
@@ -85,7 +85,7 @@ class Conversion:
             expected = bool if name == "allow_partial" else int
             if type(value) is not expected:
                 kind = "true or false" if expected is bool else "a whole number"
-                raise InvalidRequest(f"{name} must be {kind}", field=name)
+                raise InvalidRequest(f"{name} must be {kind}.", field=name)
         return cls(**given)
 
     @classmethod
@@ -101,12 +101,12 @@ class Conversion:
                 continue
             if name == "allow_partial":
                 if text.lower() not in ("true", "false"):
-                    raise InvalidRequest("allow-partial must be true or false", field=name)
+                    raise InvalidRequest("allow-partial must be true or false.", field=name)
                 given[name] = text.lower() == "true"
             elif text.isascii() and text.isdecimal() and len(text) < 10:
                 given[name] = int(text)
             else:
-                raise InvalidRequest(f"{name.replace('_', '-')} must be a whole number", field=name)
+                raise InvalidRequest(f"{name.replace('_', '-')} must be a whole number.", field=name)
         return cls(**given)
 
     def as_json(self) -> dict[str, Any]:

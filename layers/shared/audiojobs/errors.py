@@ -22,7 +22,7 @@
         └── InternalError         internal-error        500
 
 ``code`` is stable: it is the ``type`` of a problem document (RFC 9457), the job's ``error.code``,
-and the name in logs and metrics. ``detail`` is a sentence for people and never holds a secret,
+and the name in logs and metrics. ``detail`` is a full sentence for people and never holds a secret,
 a path or another program's output.
 """
 
@@ -39,7 +39,7 @@ class AudioJobError(Exception):
     http_status: ClassVar[int]
 
     def __init__(self, detail: str | None = None) -> None:
-        super().__init__(detail or self.title)
+        super().__init__(detail or f"{self.title}.")
 
     @property
     def detail(self) -> str:

@@ -82,4 +82,8 @@ class PurgeSettings(Settings):
     purge_queue_url: str
 
 
-_READERS: Mapping[str, Callable[[str], Any]] = {"str": str, "int": int, "bool": {"true": True, "false": False}.__getitem__}
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "bool": {"true": True, "false": False}.__getitem__,
+}

@@ -337,4 +337,4 @@ def _page_start(upload_key: str, next_token: str) -> dict[str, Any]:
             "upload_key": {"S": upload_key},
         }
     except (binascii.Error, ValueError, ArithmeticError, TypeError) as error:
-        raise InvalidRequest("next_token is none that was given out", field="next_token") from error
+        raise InvalidRequest("next_token is none that was given out.", field="next_token") from error
