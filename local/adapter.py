@@ -29,7 +29,7 @@ def adapted(
 ) -> dict[str, Any]:
     """The template to deploy here. Three things differ from what AWS gets, and nothing else:
 
-    - the sources of functions and layers are the uploaded artefacts (`locations`, by logical id);
+    - the sources of functions and layers are what was uploaded (`locations`, by logical id);
     - functions get further environment variables (`environments`, by logical id);
     - bucket policies do not refuse plain http, which is all that there is on loopback.
     """
@@ -50,6 +50,31 @@ def adapted(
                 if not document["Statement"]:
                     del resources[logical_id]
     return result
+
+
+def layers_of(function: Mapping[str, Any], template: Mapping[str, Any]) -> list[str]:
+    """Logical ids of the template's layers that a function may get, in its order, conditions aside."""
+    listed = [
+        *template.get("Globals", {}).get("Function", {}).get("Layers", []),
+        *function.get("Properties", {}).get("Layers", []),
+    ]
+    return [
+        name
+        for name in _references(listed)
+        if template["Resources"].get(name, {}).get("Type") == "AWS::Serverless::LayerVersion"
+    ]
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == "Ref":
+                yield item
+            else:
+                yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)
 
 
 def refuses_plain_http(statement: Mapping[str, Any]) -> bool:

@@ -27,20 +27,11 @@ NOT_SOURCES = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 
 @dataclass(frozen=True, slots=True)
-class Artefact:
-    """The content of one function or layer: a folder, as Lambda would unpack it."""
+class Artefacts:
+    """What was built: folders, by logical id, with the content that Lambda would unpack to /var/task or /opt."""
 
-    logical_id: str
-    folder: Path
-
-    def packed(self) -> bytes:
-        """The zip file to deploy, uncompressed: it travels over loopback only."""
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w", strict_timestamps=False) as file:
-            for path in sorted(self.folder.rglob("*")):
-                if path.is_file():
-                    file.write(path, path.relative_to(self.folder))
-        return archive.getvalue()
+    functions: dict[str, Path]
+    layers: dict[str, Path]
 
 
 def sources(template: dict[str, Any], project: Path) -> dict[str, Path]:
@@ -59,40 +50,71 @@ def sources(template: dict[str, Any], project: Path) -> dict[str, Path]:
     return found
 
 
-def build(template: dict[str, Any], project: Path, build_folder: Path) -> dict[str, Artefact]:
+def build(template: dict[str, Any], project: Path, build_folder: Path) -> Artefacts:
     """Build all that has changed since the last time. Raises BuildError with the end of make's output.
 
-    The ffmpeg layer is a note: the emulator does not mount layers at /opt, so its programs are found by `ffmpeg_folder`
-    and put on the functions' PATH.
+    Of the ffmpeg layer it takes the programs for this machine, which need not be the Lambda's processor; when they have
+    to be built, that shows its progress on standard error.
     """
     build_folder.mkdir(parents=True, exist_ok=True)
-    with locked(build_folder / "lock"):
-        return {
-            logical_id: Artefact(
-                logical_id,
-                _note(build_folder) if logical_id == FFMPEG_LAYER else _built(logical_id, source, build_folder),
-            )
-            for logical_id, source in sources(template, project).items()
-        }
+    with _locked(build_folder / "lock"):
+        return _sorted_by_type(
+            template,
+            {
+                logical_id: _ffmpeg_layer(source, build_folder / logical_id)
+                if logical_id == FFMPEG_LAYER
+                else _built(logical_id, source, build_folder)
+                for logical_id, source in sources(template, project).items()
+            },
+        )
 
 
-def from_sam_build(template: dict[str, Any], sam_build_folder: Path) -> dict[str, Artefact]:
-    """The artefacts out of the folder that `sam build` left behind (.aws-sam/build), ffmpeg layer included."""
-    found = {}
-    for logical_id in sources(template, sam_build_folder):
-        folder = sam_build_folder / logical_id
+def from_sam_build(template: dict[str, Any], sam_build_folder: Path) -> Artefacts:
+    """The same out of the folder that `sam build` left behind (.aws-sam/build), ffmpeg layer included."""
+    folders = {logical_id: sam_build_folder / logical_id for logical_id in sources(template, sam_build_folder)}
+    for folder in folders.values():
         if not folder.is_dir():
-            raise BuildError(f"{sam_build_folder} holds no {logical_id}; run `sam build` first.")
-        found[logical_id] = Artefact(logical_id, folder)
-    return found
+            raise BuildError(f"There is no {folder}; run `sam build` first.")
+    return _sorted_by_type(template, folders)
 
 
-def ffmpeg_folder(project: Path) -> Path:
-    """The folder with the ffmpeg and ffprobe for this machine; builds them, if need be, with progress on stderr."""
-    output = _make("-s", "-C", project / "layers" / "ffmpeg", "bin-dir", f"PYTHON={sys.executable}", show=True)
-    folder = Path(output.strip())
-    if not (folder / "ffmpeg").is_file() or not (folder / "ffprobe").is_file():
-        raise BuildError("There is no ffmpeg to run: `make -C layers/ffmpeg bin-dir` names no folder that holds it.")
+def packed(folder: Path) -> bytes:
+    """A zip file of a folder, uncompressed: it travels over loopback only."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", strict_timestamps=False) as file:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                file.write(path, path.relative_to(folder))
+    return archive.getvalue()
+
+
+def mount(layer: Path, place: Path) -> Path:
+    """Show a layer's content at `place`, which a later build does not touch. Returns `place`."""
+    try:
+        shutil.copytree(layer, place, copy_function=os.link)
+    except (OSError, shutil.Error):  # another file system
+        shutil.copytree(layer, place, dirs_exist_ok=True)
+    return place
+
+
+def _sorted_by_type(template: dict[str, Any], folders: dict[str, Path]) -> Artefacts:
+    resources = template["Resources"]
+
+    def of_type(name: str) -> dict[str, Path]:
+        return {logical_id: folder for logical_id, folder in folders.items() if resources[logical_id]["Type"] == name}
+
+    return Artefacts(of_type("AWS::Serverless::Function"), of_type("AWS::Serverless::LayerVersion"))
+
+
+def _ffmpeg_layer(source: Path, folder: Path) -> Path:
+    output = _make("-s", "-C", source, "bin-dir", f"PYTHON={sys.executable}", show=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "bin").mkdir(parents=True)
+    for program in ("ffmpeg", "ffprobe"):
+        found = Path(output.strip(), program)
+        if not found.is_file():
+            raise BuildError(f"`make -C layers/ffmpeg bin-dir` names a folder without {program}: {output.strip()}")
+        shutil.copy2(found, folder / "bin")
     return folder
 
 
@@ -107,16 +129,9 @@ def _built(logical_id: str, source: Path, build_folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     _make("-s", "-C", source, f"build-{logical_id}", f"ARTIFACTS_DIR={folder}", f"PYTHON={sys.executable}")
-    # Every cold start unpacks the artefact anew; with bytecode that needs no check it need not compile it anew.
+    # A function's code is unpacked anew for every process; bytecode that needs no check spares it the compiling.
     compileall.compile_dir(folder, quiet=2, workers=0, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     stamp.write_text(fingerprint)
-    return folder
-
-
-def _note(build_folder: Path) -> Path:
-    folder = build_folder / FFMPEG_LAYER
-    folder.mkdir(exist_ok=True)
-    (folder / "README").write_text("The embedded AWS finds ffmpeg and ffprobe on the functions' PATH.\n")
     return folder
 
 
@@ -152,7 +167,7 @@ def _make(*arguments: str | Path, show: bool = False) -> str:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on a file, which the system drops with the process."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

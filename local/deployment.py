@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +15,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
-from local.artefacts import Artefact
+from local.artefacts import Artefacts, packed
 from local.errors import DeploymentError
 from local.template import Deployment
 
@@ -64,16 +66,27 @@ class Stack:
         return self.deployment.references[logical_id]
 
 
-def upload(aws: Aws, artefacts: Mapping[str, Artefact]) -> dict[str, str]:
-    """Put the artefacts where CloudFormation takes them from. Returns their addresses by logical id."""
+def upload(aws: Aws, artefacts: Artefacts) -> dict[str, str]:
+    """Put the artefacts where CloudFormation takes them from. Returns their addresses by logical id.
+
+    The layers' content is replaced by a note: for every process of a function the emulator would unpack all of it anew,
+    where Lambda mounts it once. Functions find the content by PATH and PYTHONPATH instead.
+    """
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=ARTEFACT_BUCKET)
-    locations = {}
-    for logical_id, artefact in artefacts.items():
-        key = f"{logical_id}.zip"
-        s3.put_object(Bucket=ARTEFACT_BUCKET, Key=key, Body=artefact.packed())
-        locations[logical_id] = f"s3://{ARTEFACT_BUCKET}/{key}"
-    return locations
+    contents = {logical_id: packed(folder) for logical_id, folder in artefacts.functions.items()}
+    contents |= dict.fromkeys(artefacts.layers, layer_note())
+    for logical_id, content in contents.items():
+        s3.put_object(Bucket=ARTEFACT_BUCKET, Key=f"{logical_id}.zip", Body=content)
+    return {logical_id: f"s3://{ARTEFACT_BUCKET}/{logical_id}.zip" for logical_id in contents}
+
+
+def layer_note() -> bytes:
+    """The zip file that stands in for a layer's content."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("README", "The embedded AWS mounts this layer by PATH and PYTHONPATH.\n")
+    return archive.getvalue()
 
 
 def create_stack(aws: Aws, template: Mapping[str, Any], parameters: Mapping[str, str], name: str = STACK_NAME) -> Stack:

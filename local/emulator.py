@@ -6,14 +6,12 @@ process.
 
 from __future__ import annotations
 
-import os
 import secrets
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import urllib3
@@ -23,17 +21,15 @@ from local.processes import GuardedProcess
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"  # where boto3 presigns SigV2 unless told otherwise: the best place to notice that nobody told it
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 START_SECONDS = 60.0
 
 
 class Emulator:
     """One ministack process, from construction until `stop`."""
 
-    def __init__(self, log_path: Path, *, port: int | None = None, bin_folders: Sequence[Path] = ()) -> None:
-        """Start it and wait until it answers.
-
-        `bin_folders` come first on the functions' PATH. Raises EmulatorError with the end of its log if it fails.
-        """
+    def __init__(self, log_path: Path, *, port: int | None = None) -> None:
+        """Start it and wait until it answers. Raises EmulatorError with the end of its log if it fails."""
         self.port = port or free_port()
         if is_open(self.port):
             raise EmulatorError(f"Port {self.port} is in use; choose another one with --port.")
@@ -49,7 +45,7 @@ class Emulator:
                 [sys.executable, "-m", "ministack"],
                 work_folder=self.work_folder,
                 cwd=self.work_folder,
-                env=self._environment(bin_folders),
+                env=self._environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -87,10 +83,10 @@ class Emulator:
             return
         raise EmulatorError(f"The emulator did not answer within {START_SECONDS:.0f} s.\n{last_lines(self.log_path)}")
 
-    def _environment(self, bin_folders: Sequence[Path]) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         """The emulator's whole environment, which functions inherit: nothing of the user's own AWS settings."""
         return {
-            "PATH": os.pathsep.join([*map(str, bin_folders), os.environ.get("PATH", os.defpath)]),
+            "PATH": SYSTEM_PATH,
             "HOME": str(self.work_folder),
             "LANG": "C.UTF-8",
             "TMPDIR": str(self.work_folder),
@@ -102,6 +98,7 @@ class Emulator:
             "AWS_ACCESS_KEY_ID": self.root_access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.root_secret_access_key,
             "LAMBDA_EXECUTOR": "local",
+            "LAMBDA_WARM_TTL_SECONDS": "30",  # idle processes of a burst give their memory back
             "S3_DATA_DIR": str(self.work_folder / "s3"),
             "STATE_DIR": str(self.work_folder / "state"),
             # It tidies the containers of a Docker that it finds; one on this machine is not ours to touch.

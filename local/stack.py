@@ -16,8 +16,9 @@ from typing import Any, Self
 
 from local import adapter, artefacts, deployment
 from local import template as templates
+from local.artefacts import Artefacts
 from local.deployment import STAGE, Aws, Stack
-from local.emulator import REGION, Emulator
+from local.emulator import REGION, SYSTEM_PATH, Emulator
 from local.errors import EmulatorError
 from local.function_logs import FunctionLogs, LineSink
 
@@ -110,18 +111,19 @@ class EmbeddedAws:
 
     def _start(self, started: ExitStack) -> None:
         template = templates.load(self._template)
-        built, ffmpeg_folder = self._build(template)
+        built = self._build(template)
 
         self._progress("Starting the embedded AWS")
         log_folder = self._state_folder / "logs"
-        self._emulator = emulator = Emulator(log_folder / "emulator.log", port=self._port, bin_folders=[ffmpeg_folder])
+        self._emulator = emulator = Emulator(log_folder / "emulator.log", port=self._port)
         started.callback(emulator.stop)
         self.admin = Aws(emulator.endpoint_url, REGION, emulator.root_access_key_id, emulator.root_secret_access_key)
 
         self._progress("Deploying template.yaml")
         api_url = f"{emulator.endpoint_url}/{STAGE}"
         locations = deployment.upload(self.admin, built)
-        adapted = adapter.adapted(template, locations, self._environments(template, emulator, api_url))
+        environments = self._environments(template, built, emulator, api_url)
+        adapted = adapter.adapted(template, locations, environments)
         self.stack = deployment.create_stack(self.admin, adapted, self._parameters)
         deployment.map_api(self.admin, self.stack.physical_id("RestApi"), api_url)
 
@@ -137,23 +139,31 @@ class EmbeddedAws:
             write_private(self.stack_file, json.dumps(asdict(self.access), indent=2) + "\n")
             started.callback(self._remove_stack_file)
 
-    def _build(self, template: dict[str, Any]) -> tuple[dict[str, artefacts.Artefact], Path]:
+    def _build(self, template: dict[str, Any]) -> Artefacts:
         if self._sam_build_folder:
-            built = artefacts.from_sam_build(template, self._sam_build_folder)
-            programs = built[artefacts.FFMPEG_LAYER].folder / "bin" if artefacts.FFMPEG_LAYER in built else None
-            return built, programs or artefacts.ffmpeg_folder(self._template.parent)
-        self._progress("Looking for ffmpeg; the first time it is built, which takes a few minutes")
-        ffmpeg_folder = artefacts.ffmpeg_folder(self._template.parent)
-        self._progress("Building the functions and their layer")
-        return artefacts.build(template, self._template.parent, self._state_folder / "build"), ffmpeg_folder
+            return artefacts.from_sam_build(template, self._sam_build_folder)
+        self._progress("Building what has changed; the first time that includes ffmpeg and takes a few minutes")
+        return artefacts.build(template, self._template.parent, self._state_folder / "build")
 
-    def _environments(self, template: Mapping[str, Any], emulator: Emulator, api_url: str) -> dict[str, dict[str, str]]:
-        """What functions need beyond the template: a temporary folder of their own, and the address of links."""
-        return {
-            logical_id: {"TMPDIR": str(emulator.function_temp_folder), "PUBLIC_URL": api_url}
-            for logical_id, resource in template["Resources"].items()
-            if resource["Type"] == "AWS::Serverless::Function"
+    def _environments(
+        self, template: Mapping[str, Any], built: Artefacts, emulator: Emulator, api_url: str
+    ) -> dict[str, dict[str, str]]:
+        """What each function needs beyond the template: its layers, a temporary folder, and the address of links."""
+        opt = {
+            logical_id: artefacts.mount(folder, emulator.work_folder / "opt" / logical_id)
+            for logical_id, folder in built.layers.items()
         }
+        environments = {}
+        for logical_id in built.functions:
+            # A later layer covers an earlier one.
+            layers = [opt[layer] for layer in reversed(adapter.layers_of(template["Resources"][logical_id], template))]
+            environments[logical_id] = {
+                "PATH": os.pathsep.join([*(str(layer / "bin") for layer in layers), SYSTEM_PATH]),
+                "PYTHONPATH": os.pathsep.join(str(layer / "python") for layer in layers),
+                "TMPDIR": str(emulator.function_temp_folder),
+                "PUBLIC_URL": api_url,
+            }
+        return environments
 
     def _access(self, emulator: Emulator, api_url: str, log_folder: Path) -> StackAccess:
         access_key_id, secret_access_key = deployment.create_client_user(self.admin, self.stack)
