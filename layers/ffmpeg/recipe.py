@@ -14,8 +14,8 @@ from pathlib import Path
 from debian import SUITE, SourceArchive, find_mirror, require_tools
 from steps import StepFailed, Steps
 
-# What a change of makes a new build; nothing else in this folder has a say in the binaries.
-RECIPE_FILES = ("debian.py", "recipe.py", "steps.py", "train_lame.c")
+# A change in one of these makes a new build; nothing else in this folder has a say in the binaries.
+RECIPE_FILES = ("debian.py", "recipe.py", "steps.py")
 
 COMPONENTS = {
     "protocol": "file pipe fd",
@@ -50,7 +50,6 @@ class Target:
     arch: str
     machine: str
     lame_flags: str
-    soxr_flags: str = ""
 
     @property
     def triplet(self) -> str:
@@ -124,7 +123,7 @@ class Build:
             self._zlib()
         with steps.step(f"libsoxr {self.versions['libsoxr']}"):
             self._libsoxr()
-        with steps.step(f"lame {self.versions['lame']}{', trained' if target.is_native else ''}"):
+        with steps.step(f"lame {self.versions['lame']}"):
             self._lame()
         with steps.step(f"ffmpeg-configure {self.versions['ffmpeg']}"):
             self._configure_ffmpeg()
@@ -151,7 +150,7 @@ class Build:
         source = self.sources / "libsoxr"
         options = {
             "CMAKE_BUILD_TYPE": "Release",
-            "CMAKE_C_FLAGS": f"{HARDENING} {self.target.soxr_flags}",
+            "CMAKE_C_FLAGS": HARDENING,
             "CMAKE_INSTALL_PREFIX": self.prefix,
             "CMAKE_INSTALL_LIBDIR": "lib",
             "CMAKE_POLICY_VERSION_MINIMUM": "3.5",
@@ -171,7 +170,7 @@ class Build:
         self.steps.run(["cmake", "--build", "build", self.jobs, "--target", "install"], cwd=source)
 
     def _lame(self) -> None:
-        """LAME twice: once to watch where it spends its time, once to make that fast."""
+        # Training it with -fprofile-use was measured too: no gain over these flags.
         source = self.sources / "lame"
         self.steps.run(
             [
@@ -185,22 +184,6 @@ class Build:
             cwd=source,
         )
         flags = f"{self.target.lame_flags} {HARDENING}"
-        if self.target.is_native:
-            watching = f"{flags} -fprofile-generate"
-            self._make_lame(watching)
-            trainer = source / "train_lame"
-            self.steps.run(
-                ["gcc", *watching.split(), Path(__file__).with_name("train_lame.c"), "-o", trainer]
-                + [f"-I{self.prefix}/include", f"-L{self.prefix}/lib", "-lmp3lame", "-lm"],
-                cwd=source,
-            )
-            self.steps.run([trainer], cwd=source)
-            flags = f"{flags} -fprofile-use -fprofile-partial-training -Wno-missing-profile"
-            self.steps.run(["make", "-C", "libmp3lame", "clean"], cwd=source)
-        self._make_lame(flags)
-
-    def _make_lame(self, flags: str) -> None:
-        source = self.sources / "lame"
         self.steps.run(["make", self.jobs, "-C", "libmp3lame", f"CFLAGS={flags}", "install"], cwd=source)
         self.steps.run(["make", "-C", "include", "install"], cwd=source)
 
@@ -214,7 +197,7 @@ class Build:
                 *("--disable-swscale", "--disable-doc", "--disable-debug", "--disable-ffplay"),
                 *("--enable-libmp3lame", "--enable-libsoxr", "--enable-zlib"),
                 *("--enable-pic", "--pkg-config-flags=--static"),
-                f"--extra-cflags=-I../../prefix/include {HARDENING} -ffile-prefix-map={self.work}=.",
+                f"--extra-cflags=-I../../prefix/include {HARDENING}",
                 f"--extra-ldflags=-L../../prefix/lib {LINKING}",
                 "--extra-libs=-lm",
                 *(f"--enable-{kind}={name}" for kind, names in COMPONENTS.items() for name in names.split()),
