@@ -34,16 +34,18 @@ class Container:
 
     ``name`` is what users see, ``demuxer`` what ffmpeg calls it. ``must_seek`` says that its reader jumps about, so
     that the whole file has to be at hand before decoding starts. ``audio_offset`` is where it starts, in bytes,
-    behind any ID3v2 tags.
+    behind any ID3v2 tags. ``is_big_endian`` is set where ffmpeg's reader takes big-endian samples for little-endian.
     """
 
     name: str
     demuxer: str
     must_seek: bool
     audio_offset: int = 0
+    is_big_endian: bool = False
 
 
 WAV = Container("wav", "wav", must_seek=False)
+RIFX = replace(WAV, is_big_endian=True)
 W64 = Container("w64", "w64", must_seek=False)
 AIFF = Container("aiff", "aiff", must_seek=True)  # the length may stand behind the audio
 AU = Container("au", "au", must_seek=False)
@@ -158,8 +160,8 @@ def id3v2_bytes(data: bytes) -> int:
 
 def _by_magic(head: bytes) -> Container | None:
     kind, form = head[:4], head[8:12]
-    if kind in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
-        return WAV if form and b"WAVE".startswith(form) else None
+    if kind in (b"RIFF", b"RIFX", b"RF64", b"BW64") and form == b"WAVE":
+        return RIFX if kind == b"RIFX" else WAV
     if head[: len(_W64_MAGIC)] == _W64_MAGIC:
         return W64
     if kind == b"FORM" and form in (b"AIFF", b"AIFC"):

@@ -11,30 +11,33 @@ import logging
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from audiojobs.conversion import Conversion
-from audiojobs.errors import CorruptAudio, InternalError, NoAudio, TruncatedAudio
+from audiojobs.errors import CorruptAudio, FileError, InternalError, NoAudio, TruncatedAudio, UnsupportedFormat
 from audiojobs.job import Notice, Result, Source
-from resample.containers import HEAD_BYTES, Container, Reader, id3v2_bytes
+from resample.containers import Container
 from resample.declared import Declared, declared_length
+from resample.encoded import Encoded, file_reader, mend_length, read_encoded
 from resample.ffmpeg import encode_command, output_channels
-from resample.mpeg import iterate_mpeg_frames, parse_info_tag
 from resample.probe import Probed, probe
-from resample.process import Finished, executable, run
+from resample.process import executable, run
 
 logger = logging.getLogger(__name__)
 
-PROGRESS_SECONDS = 0.5
+PROGRESS_INTERVAL_SECONDS = 0.5
 
 _LENGTH_TOLERANCE_SECONDS = 0.001
-# MP4 tells its length in its index, but the last AAC frames (2048 sample frames at most) may be priming or padding.
+# An MP4's index counts the priming and padding of AAC (2048 sample frames each at most), and not always.
 _MP4_TOLERANCE_SECONDS = 0.1
+
+_LEVEL = re.compile(r"\[(verbose|info|warning|error|fatal|panic)\] ")
+_ENCODED = re.compile(
+    r"(\[[^\[\]]* @ 0x[0-9a-f]+\] )?\[verbose\]   Output stream #0:\d+ \(audio\): \d+ frames encoded \((\d+) samples\)"
+)
 _DECODE_ERROR = re.compile(r"Error (while decoding stream|submitting packet to decoder)|Decoding error")
-_DISK_FULL = re.compile(r"No space left on device")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +49,6 @@ class Converted:
     warnings: tuple[Notice, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """What an MP3 file says about itself: ``sample_frames`` of sound without the encoder's delay and padding."""
-
-    sample_rate: int
-    channels: int
-    sample_frames: int
-    bit_rate: int
-    size_bytes: int
-
-    @property
-    def duration_seconds(self) -> float:
-        return self.sample_frames / self.sample_rate
-
-
 def convert(
     source: Path,
     container: Container,
@@ -70,11 +58,11 @@ def convert(
     deadline: float,
     on_progress: Callable[[float], None],
 ) -> Converted:
-    """Convert ``source``, an absolute path, of which ``container`` was found out, to an MP3 at ``destination``.
+    """Convert ``source``, which is a ``container``, to an MP3 at ``destination``; both paths are absolute.
 
     ``deadline`` is a moment of ``time.monotonic()``. ``on_progress`` gets a growing fraction from 0 to 1, at most
-    every :data:`PROGRESS_SECONDS`; it stays at 0 while nobody knows how long the source is. What it raises ends the
-    conversion.
+    every :data:`PROGRESS_INTERVAL_SECONDS`, and nothing while nobody knows how long the source is. What it raises
+    ends the conversion.
 
     Raises :class:`~audiojobs.errors.NoAudio`, :class:`~audiojobs.errors.CorruptAudio`,
     :class:`~audiojobs.errors.TruncatedAudio`, :class:`~audiojobs.errors.UnsupportedFormat` for the file's faults;
@@ -89,35 +77,28 @@ def convert(
     if declared.missing_bytes and not conversion.allow_partial:
         raise _truncated(declared, None)
 
-    with tempfile.TemporaryDirectory(prefix="ffmpeg-", dir=destination.parent) as scratch:
-        folder = Path(scratch)
-        try:
-            probed = probe(source, container, folder=folder, deadline=deadline)
-        except CorruptAudio as error:
-            if declared.missing_bytes:
-                raise TruncatedAudio("The file ends too early; what is there can't be decoded.") from error
-            raise
-        expected = _expected_seconds(declared, probed)
-        finished = _encode(source, container, probed, conversion, destination, folder, deadline, expected, on_progress)
-    if finished.exit_status != 0 or finished.matches:
-        logger.warning(
-            "ffmpeg complained",
-            extra={
-                "exit_status": finished.exit_status,
-                "decode_errors": finished.matches,
-                "stderr": finished.last_lines,
-            },
-        )
-    encoded = read_encoded(destination)
-    warnings = _judge(declared, probed, container, conversion, finished, encoded)
-    assert encoded is not None  # noqa: S101 - judged
+    with tempfile.TemporaryDirectory(prefix="ffmpeg-", dir=destination.parent) as folder:
+        probed = _probe(source, container, declared, Path(folder), deadline)
+        progress = _Progress(declared.duration_seconds or probed.duration_seconds, on_progress)
+        command = encode_command(executable("ffmpeg"), source, container, probed, conversion, destination)
+        report = _encode(command, Path(folder), deadline, progress)
+
+    if report.sample_frames is not None and destination.is_file():
+        mend_length(destination, report.sample_frames)
+    encoded = _judge_encoding(report, read_encoded(destination), declared)
+    if (encoded.sample_rate, encoded.channels) != (conversion.sample_rate, output_channels(probed, conversion)):
+        raise InternalError
+    warnings = _judge_length(report, encoded, declared, probed, container)
+    if warnings and not conversion.allow_partial:
+        raise warnings[0]
+    exact_source = declared.sample_frames is not None and not declared.tolerance and not warnings
     return Converted(
         source=Source(
             container=container.name,
             codec=probed.codec,
             sample_rate=probed.sample_rate,
             channels=probed.channels,
-            duration_seconds=encoded.duration_seconds if warnings else _exact_seconds(declared, probed, encoded),
+            duration_seconds=declared.duration_seconds if exact_source else encoded.duration_seconds,
             size_bytes=size_bytes,
         ),
         result=Result(
@@ -128,143 +109,117 @@ def convert(
             size_bytes=encoded.size_bytes,
             passthrough=False,
         ),
-        warnings=warnings,
+        warnings=tuple(map(Notice.of, warnings)) or _damage(report, container),
     )
 
 
-def _encode(
-    source: Path,
-    container: Container,
-    probed: Probed,
-    conversion: Conversion,
-    destination: Path,
-    folder: Path,
-    deadline: float,
-    expected_seconds: float | None,
-    on_progress: Callable[[float], None],
-) -> Finished:
-    """From the source to the MP3 file: everything before is asking, everything behind is judging."""
-    progress = _Progress(expected_seconds, on_progress)
-    return run(
-        encode_command(executable("ffmpeg"), source, container, probed, conversion, destination),
-        folder=folder,
-        deadline=deadline,
-        on_output=progress.feed,
-        count=_DECODE_ERROR,
-    )
-
-
-def _expected_seconds(declared: Declared, probed: Probed) -> float | None:
-    return declared.duration_seconds or probed.duration_seconds
-
-
-def _exact_seconds(declared: Declared, probed: Probed, encoded: Encoded) -> float:
-    """The source's duration: the declared one where it is exact, otherwise what was decoded."""
-    if declared.sample_frames is not None and not declared.tolerance:
-        return declared.sample_frames / probed.sample_rate
-    return encoded.duration_seconds
-
-
-def _judge(
-    declared: Declared,
-    probed: Probed,
-    container: Container,
-    conversion: Conversion,
-    finished: Finished,
-    encoded: Encoded | None,
-) -> tuple[Notice, ...]:
-    """Compare the result with the promise. Returns warnings, or raises."""
-    if finished.exit_status == -9:
-        raise InternalError("The conversion ran out of memory.")
-    if any(_DISK_FULL.search(line) for line in finished.last_lines):
-        raise InternalError("The conversion ran out of disk space.")
-    if encoded is None or encoded.sample_frames <= 0:
+def _probe(source: Path, container: Container, declared: Declared, folder: Path, deadline: float) -> Probed:
+    try:
+        return probe(source, container, folder=folder, deadline=deadline)
+    except CorruptAudio as error:
         if declared.missing_bytes:
-            raise TruncatedAudio("The file ends before its sound begins.")
-        if finished.exit_status != 0 or finished.matches:
-            raise CorruptAudio
-        raise NoAudio("No sound could be decoded from this file.")
-    if (encoded.sample_rate, encoded.channels) != (conversion.sample_rate, output_channels(probed, conversion)):
-        raise InternalError
+            raise TruncatedAudio("The file ends too early; what is there can't be decoded.") from error
+        raise
 
-    short_seconds = _promised_seconds(declared, probed, container) - encoded.duration_seconds
-    if declared.missing_bytes or short_seconds > 0:
-        error = _truncated(declared, encoded)
-        if not conversion.allow_partial:
-            raise error
-        return (Notice.of(error),)
-    if finished.exit_status != 0:
-        damaged = CorruptAudio("The file is damaged; only a part of it could be decoded.")
-        if not conversion.allow_partial:
-            raise damaged
-        return (Notice.of(damaged),)
-    # A tag that is not known, or a last frame cut short, makes one error in very many MP3 files.
-    if finished.matches > (1 if container.demuxer == "mp3" else 0):
+
+@dataclass(slots=True)
+class _Report:
+    """What ffmpeg wrote to stderr, as far as it matters.
+
+    ``sample_frames`` is how many went into the encoder, ``None`` if it did not get to the end.
+    """
+
+    exit_status: int = 0
+    decode_errors: int = 0
+    sample_frames: int | None = None
+    is_disk_full: bool = False
+    is_layout_refused: bool = False
+
+    def read_line(self, line: str) -> bool:
+        """Take note of a line; tells whether it is worth keeping for the log.
+
+        A line without a level is LAME's or libc's own. The tags of the file are printed too, as information.
+        """
+        level = _LEVEL.search(line)
+        if match := _ENCODED.match(line):
+            self.sample_frames = int(match[2])
+        if level is not None and level[1] in ("verbose", "info", "warning"):
+            return False
+        self.decode_errors += _DECODE_ERROR.search(line) is not None
+        self.is_disk_full |= "No space left on device" in line
+        self.is_layout_refused |= "hannel layout" in line and "is not supported" in line
+        return True
+
+
+def _encode(command: list[str], folder: Path, deadline: float, progress: _Progress) -> _Report:
+    """From the source to the MP3 file."""
+    report = _Report()
+    finished = run(command, folder=folder, deadline=deadline, on_output=progress.feed, on_line=report.read_line)
+    report.exit_status = finished.exit_status
+    if finished.exit_status or finished.last_lines:
+        logger.warning(
+            "ffmpeg complained", extra={"exit_status": finished.exit_status, "stderr": list(finished.last_lines)}
+        )
+    return report
+
+
+def _judge_encoding(report: _Report, encoded: Encoded | None, declared: Declared) -> Encoded:
+    """The result, if there is any sound in it at all."""
+    if report.exit_status == -9:
+        raise InternalError("The conversion ran out of memory.")
+    if report.is_disk_full:
+        raise InternalError("The conversion ran out of disk space.")
+    if encoded is not None and encoded.sample_frames > 0:
+        return encoded
+    if report.is_layout_refused:
+        raise UnsupportedFormat("The channels of this file are arranged in a way that is not supported.")
+    if declared.missing_bytes:
+        raise TruncatedAudio("The file ends before its sound begins.")
+    if report.exit_status or report.decode_errors:
+        raise CorruptAudio
+    raise NoAudio("No sound could be decoded from this file.")
+
+
+def _judge_length(
+    report: _Report, encoded: Encoded, declared: Declared, probed: Probed, container: Container
+) -> list[FileError]:
+    """What speaks against calling the result the whole of the source."""
+    promised_seconds = 0.0
+    if declared.sample_frames is not None:
+        promised_seconds = (declared.sample_frames - declared.tolerance) / probed.sample_rate
+        promised_seconds -= _LENGTH_TOLERANCE_SECONDS
+    elif container.demuxer == "mov" and probed.duration_seconds is not None:
+        promised_seconds = probed.duration_seconds - _MP4_TOLERANCE_SECONDS
+    if declared.missing_bytes or encoded.duration_seconds < promised_seconds:
+        return [_truncated(declared, encoded)]
+    if report.exit_status:
+        return [CorruptAudio("The file is damaged; only a part of it could be decoded.")]
+    return []
+
+
+def _damage(report: _Report, container: Container) -> tuple[Notice, ...]:
+    """A warning for a file of the right length with damage in it.
+
+    A tag that ffmpeg does not know, or a last frame cut short, makes one error in very many MP3 files.
+    """
+    if report.decode_errors > (1 if container.demuxer == "mp3" else 0):
         return (Notice("decode-errors", "Parts of the file are damaged and may sound wrong."),)
     return ()
 
 
-def _promised_seconds(declared: Declared, probed: Probed, container: Container) -> float:
-    """The least that has to come out."""
-    if declared.sample_frames is not None:
-        return (declared.sample_frames - declared.tolerance) / probed.sample_rate - _LENGTH_TOLERANCE_SECONDS
-    if container.demuxer == "mov" and probed.duration_seconds is not None:
-        return probed.duration_seconds - _MP4_TOLERANCE_SECONDS
-    return 0.0
-
-
 def _truncated(declared: Declared, encoded: Encoded | None) -> TruncatedAudio:
     promised = declared.duration_seconds
-    if encoded is not None and promised is not None:
-        return TruncatedAudio(
-            f"The file declares {promised:.3f} seconds of sound, but only {encoded.duration_seconds:.3f} are there."
-        )
-    if promised is not None:
+    if promised is None:
+        return TruncatedAudio()
+    if encoded is None:
         return TruncatedAudio(f"The file ends before the {promised:.3f} seconds that it declares.")
-    return TruncatedAudio()
-
-
-def read_encoded(mp3: Path) -> Encoded | None:
-    """What the Info tag of an MP3 file, as ffmpeg or LAME writes it, says; ``None`` if there is none.
-
-    A few kB are read, whatever the length and however big the cover.
-    """
-    if not mp3.is_file():
-        return None
-    size_bytes = mp3.stat().st_size
-    with file_reader(mp3) as read:
-        start = id3v2_bytes(read(0, 10))
-        head = read(start, HEAD_BYTES)
-    first = next(iterate_mpeg_frames(head), None)
-    info = parse_info_tag(head, first) if first else None
-    sample_frames = info.sample_frames(first.header) if first and info else None
-    if first is None or info is None or sample_frames is None:
-        return None
-    audio_bytes = (info.size_bytes or size_bytes - start) - first.length_bytes
-    sound_seconds = (info.mpeg_frames or 0) * first.header.sample_frames / first.header.sample_rate
-    return Encoded(
-        sample_rate=first.header.sample_rate,
-        channels=first.header.channels,
-        sample_frames=sample_frames,
-        bit_rate=round(8 * audio_bytes / sound_seconds) if sound_seconds else 0,
-        size_bytes=size_bytes,
+    return TruncatedAudio(
+        f"The file declares {promised:.3f} seconds of sound; {encoded.duration_seconds:.3f} could be decoded."
     )
 
 
-@contextmanager
-def file_reader(path: Path) -> Iterator[Reader]:
-    """A :data:`~resample.containers.Reader` on a file of this machine."""
-    with path.open("rb") as file:
-
-        def read(offset: int, length: int) -> bytes:
-            file.seek(offset)
-            return file.read(length)
-
-        yield read
-
-
 class _Progress:
-    """Reads ffmpeg's progress reports (``out_time_us=1234567`` and other lines)."""
+    """Reads ffmpeg's progress reports (``out_time_us=1234567`` among other lines)."""
 
     def __init__(self, expected_seconds: float | None, on_progress: Callable[[float], None]) -> None:
         self._expected_seconds = expected_seconds
@@ -281,6 +236,6 @@ class _Progress:
             if name == b"out_time_us" and value.strip().isdigit() and self._expected_seconds:
                 self._fraction = max(self._fraction, min(1.0, int(value) / 1e6 / self._expected_seconds))
         now = time.monotonic()
-        if self._fraction and now - self._last >= PROGRESS_SECONDS:
+        if self._fraction and now - self._last >= PROGRESS_INTERVAL_SECONDS:
             self._last = now
             self._on_progress(self._fraction)

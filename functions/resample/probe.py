@@ -36,7 +36,7 @@ class Probed:
 
     ``sample_rate`` in Hz; ``sample_format`` and ``channel_layout`` as ffmpeg spells them, the latter ``None`` where
     the file does not tell. ``duration_seconds`` is ffprobe's word, often an estimate. ``cover_index`` is the index of
-    the stream that holds a cover picture.
+    the stream that holds a cover picture. ``decoder`` has to be forced, where it is not ``None``.
     """
 
     codec: str
@@ -46,6 +46,7 @@ class Probed:
     channel_layout: str | None
     duration_seconds: float | None
     cover_index: int | None
+    decoder: str | None = None
 
 
 def probe(source: Path, container: Container, *, folder: Path, deadline: float) -> Probed:
@@ -89,6 +90,9 @@ def read_answer(answer: dict[str, Any], container: Container) -> Probed:
         video = any(stream.get("codec_type") == "video" for stream in streams)
         raise NoAudio("The file is a video without sound." if video else "There is no sound in this file.")
     codec = audio.get("codec_name", "unknown")
+    decoder = None
+    if container.is_big_endian and (match := re.fullmatch("(pcm_.+)le", codec)):
+        codec = decoder = f"{match[1]}be"
     if not _CODECS.fullmatch(codec):
         raise UnsupportedFormat(
             f"The sound in this {container.name} file is coded in a way that is not supported"
@@ -112,6 +116,7 @@ def read_answer(answer: dict[str, Any], container: Container) -> Probed:
         channel_layout=None if layout in (None, "", "unknown") else layout,
         duration_seconds=_seconds(audio.get("duration")) or _seconds(answer.get("format", {}).get("duration")),
         cover_index=_cover_index(streams),
+        decoder=decoder,
     )
 
 

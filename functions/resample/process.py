@@ -6,7 +6,6 @@ No shell, no environment, no input, a deadline, and bounded memory for whatever 
 from __future__ import annotations
 
 import os
-import re
 import selectors
 import shutil
 import signal
@@ -26,14 +25,10 @@ _CHUNK_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a program ended. ``exit_status`` is negative for a signal.
-
-    ``last_lines`` is the end of what it wrote to stderr; ``matches`` counts the lines that ``run`` was told to count.
-    """
+    """How a program ended: ``exit_status`` is negative for a signal, ``last_lines`` is the end of its stderr."""
 
     exit_status: int
     last_lines: tuple[str, ...]
-    matches: int
 
 
 def executable(name: str) -> str:
@@ -53,12 +48,12 @@ def run(
     folder: Path,
     deadline: float,
     on_output: Callable[[bytes], None],
-    count: re.Pattern[str] | None = None,
+    on_line: Callable[[str], bool] = bool,
 ) -> Finished:
-    """Run ``arguments`` in ``folder`` until it ends, handing over stdout piece by piece.
+    """Run ``arguments`` in ``folder`` until it ends, handing over stdout piece by piece and stderr line by line.
 
-    It gets an empty environment and a session of its own; at ``deadline`` (``time.monotonic()``), and whenever
-    ``on_output`` raises, the whole process group is killed.
+    ``on_line`` tells whether a line is worth keeping. The program gets an empty environment and a session of its own;
+    at ``deadline`` (``time.monotonic()``), and whenever a callback raises, the whole process group is killed.
 
     Raises :class:`~audiojobs.errors.TimeLimit`, :class:`~audiojobs.errors.InternalError` if it can't be started.
     """
@@ -74,7 +69,7 @@ def run(
         )
     except OSError as error:
         raise InternalError from error
-    lines = _Lines(count)
+    lines = _Lines(on_line)
     try:
         _pump(process, on_output, lines, deadline)
         exit_status = process.wait(max(0.0, deadline - time.monotonic()))
@@ -82,7 +77,7 @@ def run(
         raise TimeLimit from None
     finally:
         _kill(process)
-    return Finished(exit_status, lines.last(), lines.matches)
+    return Finished(exit_status, lines.last())
 
 
 def _pump(process: subprocess.Popen[bytes], on_output: Callable[[bytes], None], lines: _Lines, deadline: float) -> None:
@@ -117,11 +112,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 class _Lines:
     """The last lines of a text that may be endless."""
 
-    def __init__(self, count: re.Pattern[str] | None) -> None:
-        self._count = count
+    def __init__(self, on_line: Callable[[str], bool]) -> None:
+        self._on_line = on_line
         self._rest = b""
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
-        self.matches = 0
 
     def feed(self, data: bytes) -> None:
         *whole, rest = (self._rest + data).split(b"\n")
@@ -137,6 +131,5 @@ class _Lines:
 
     def _add(self, line: bytes) -> None:
         text = line[:_MAX_LINE_BYTES].decode(errors="replace")
-        self._last.append(text)
-        if self._count is not None and self._count.search(text):
-            self.matches += 1
+        if self._on_line(text):
+            self._last.append(text)

@@ -1,0 +1,45 @@
+"""The ffmpeg that makes test audio, which is not the one under test: the layer's has no encoder but LAME."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+_ENCODERS = ("flac", "libvorbis", "libopus", "aac", "alac", "mp2", "adpcm_ms", "libmp3lame")
+
+
+@cache
+def full_ffmpeg() -> str:
+    """An ffmpeg with all encoders that the tests need: from PATH, or the one in the package imageio-ffmpeg.
+
+    Raises :class:`RuntimeError` if there is none.
+    """
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    candidates = [path for folder in folders if (path := shutil.which("ffmpeg", path=folder))]
+    for path in [*dict.fromkeys(candidates), *_packaged()]:
+        listing = subprocess.run(
+            [path, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False
+        ).stdout
+        if set(_ENCODERS) <= set(listing.split()):
+            return path
+    raise RuntimeError("the tests need a full ffmpeg: install Debian's ffmpeg or the Python package imageio-ffmpeg")
+
+
+def _packaged() -> list[str]:
+    try:
+        import imageio_ffmpeg  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        return []
+    return [imageio_ffmpeg.get_ffmpeg_exe()]
+
+
+def run_full_ffmpeg(*arguments: str | Path, stdin: bytes | None = None) -> bytes:
+    """Run it, quietly, overwriting; returns stdout. Raises with ffmpeg's own words."""
+    command = [full_ffmpeg(), "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
+    done = subprocess.run(command, input=stdin or b"", capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr.decode(errors='replace')}")
+    return done.stdout
