@@ -130,7 +130,7 @@ def _built(logical_id: str, source: Path, build_folder: Path) -> Path:
     folder.mkdir()
     _make("-s", "-C", source, f"build-{logical_id}", f"ARTIFACTS_DIR={folder}", f"PYTHON={sys.executable}")
     # A function's code is unpacked anew for every process; bytecode that needs no check spares it the compiling.
-    compileall.compile_dir(folder, quiet=2, workers=0, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
     stamp.write_text(fingerprint)
     return folder
 

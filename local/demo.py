@@ -61,7 +61,7 @@ class Journey:
             )
         self.console.done(
             "Uploaded",
-            f"{megabytes(size_bytes)} to s3://{access.upload_bucket}/{audio.name} "
+            f"{readable_size(size_bytes)} to s3://{access.upload_bucket}/{audio.name} "
             f"in {time.monotonic() - started:.1f} s; its S3 event starts the function",
         )
         return audio.name
@@ -74,7 +74,7 @@ class Journey:
         with self.console.bar("Uploading", size_bytes, of_bytes=True) as advance:
             client.put_file(created["upload"], audio, advance)
         self.console.done(
-            "Uploaded", f"{megabytes(size_bytes)} to the presigned URL in {time.monotonic() - started:.1f} s"
+            "Uploaded", f"{readable_size(size_bytes)} to the presigned URL in {time.monotonic() - started:.1f} s"
         )
         return created["id"], created["link"]
 
@@ -117,7 +117,7 @@ class Journey:
         self.console.done("Claimed", f"303 to a presigned URL that lives {self.window_seconds} s")
         with self.console.bar("Downloading", None, of_bytes=True) as advance:
             size_bytes = client.download(claim.headers["Location"], output, advance)
-        self.console.done("Saved", f"{output} ({megabytes(size_bytes)})")
+        self.console.done("Saved", f"{output} ({readable_size(size_bytes)})")
 
     def _claim_again(self, client: ServiceClient, link: str) -> None:
         again = client.claim(link)
@@ -160,7 +160,7 @@ def conversion(job: dict[str, Any], seconds: float) -> str:
     """What became of the file, in figures. `seconds` is the time from the start of the upload."""
     source, result = job.get("source") or {}, job.get("result") or {}
     duration = float(result.get("duration_seconds") or source.get("duration_seconds") or 0.0)
-    text = f"{described(source)} -> {described({'codec': 'mp3', **result})}, {megabytes(result.get('size_bytes') or 0)}"
+    text = f"{described(source)} -> {described({'codec': 'mp3', **result})}, {readable_size(result.get('size_bytes') or 0)}"
     if result.get("passthrough"):
         text += ", passed through byte for byte"
     if duration and seconds:
@@ -183,8 +183,10 @@ def described(stream: dict[str, Any]) -> str:
     return " ".join(part for part in parts if part)
 
 
-def megabytes(size_bytes: int) -> str:
+def readable_size(size_bytes: int) -> str:
     """A size for people: `3.2 MB`."""
+    if size_bytes < 1000:
+        return f"{size_bytes} bytes"
     return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1e3:.1f} kB"
 
 

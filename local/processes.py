@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
-STOP_SECONDS = 15.0
+STOP_SECONDS = 60.0  # far more than the guardian takes; it must not be cut short
 
 
 class GuardedProcess:

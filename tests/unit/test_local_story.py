@@ -89,6 +89,13 @@ def test_a_failure_gives_code_and_sentence(job: dict[str, object], sentence: str
 
 
 @pytest.mark.parametrize(
+    ("size_bytes", "text"), [(17, "17 bytes"), (4_400, "4.4 kB"), (194_444, "0.2 MB"), (28_802_348, "28.8 MB")]
+)
+def test_sizes_are_for_people(size_bytes: int, text: str) -> None:
+    assert demo.readable_size(size_bytes) == text
+
+
+@pytest.mark.parametrize(
     ("audio", "output"),
     [
         ("song.flac", "song.32k.mp3"),
