@@ -186,13 +186,13 @@ def compare_versions(left: str, right: str) -> int:
     return -1 if is_less else 1
 
 
-def missing_packages(compiler_packages: Mapping[str, str]) -> list[str]:
+def missing_packages(cross_packages: Mapping[Path, str]) -> list[str]:
     """The Debian packages that a build needs and this machine lacks.
 
-    `compiler_packages` maps a cross compiler's command to its package; it is empty for a native build.
+    `cross_packages` maps a file of a cross compiler to its package; it is empty for a native build.
     """
-    wanted = {**TOOL_PACKAGES, **compiler_packages}
-    missing = [package for command, package in wanted.items() if shutil.which(command) is None]
+    missing = [package for command, package in TOOL_PACKAGES.items() if shutil.which(command) is None]
+    missing += [package for file, package in cross_packages.items() if not file.exists()]
     if not any(Path("/usr/lib").glob("*/libc.a")):
         missing.append("libc6-dev")
     if not KEYRING.is_file():
@@ -200,7 +200,7 @@ def missing_packages(compiler_packages: Mapping[str, str]) -> list[str]:
     return missing
 
 
-def require_tools(steps: Steps, compiler_packages: Mapping[str, str]) -> None:
+def require_tools(steps: Steps, cross_packages: Mapping[Path, str]) -> None:
     """Install what a build needs (as root), or say the command that does.
 
     Raises:
@@ -208,7 +208,7 @@ def require_tools(steps: Steps, compiler_packages: Mapping[str, str]) -> None:
     """
     if shutil.which("apt-get") is None:
         raise CannotBuild("there is no apt here, and the sources come as Debian packages")
-    missing = missing_packages(compiler_packages)
+    missing = missing_packages(cross_packages)
     if not missing:
         return
     if os.geteuid() != 0:

@@ -49,6 +49,7 @@ class Target:
 
     arch: str
     machine: str
+    debian_arch: str
     lame_flags: str
 
     @property
@@ -64,19 +65,20 @@ class Target:
         return "" if self.is_native else f"{self.triplet}-"
 
     @property
-    def compiler_packages(self) -> dict[str, str]:
-        """The cross compiler's command and Debian package; nothing for a native build."""
+    def cross_packages(self) -> dict[Path, str]:
+        """What tells that a cross compiler is there, and the Debian package it comes in; nothing for a native build."""
         if self.is_native:
             return {}
         return {
-            f"{self.triplet}-gcc": f"gcc-{self.triplet.replace('_', '-')}",
+            Path(f"/usr/bin/{self.triplet}-gcc"): f"gcc-{self.triplet.replace('_', '-')}",
+            Path(f"/usr/{self.triplet}/lib/libc.a"): f"libc6-dev-{self.debian_arch}-cross",
         }
 
 
 # Every x86_64 Lambda has AVX2; Graviton2 is a Neoverse N1.
 TARGETS = {
-    "x86_64": Target("x86_64", "x86_64", "-O3 -march=x86-64-v3 -ffast-math"),
-    "arm64": Target("arm64", "aarch64", "-O3 -mcpu=neoverse-n1 -ffast-math"),
+    "x86_64": Target("x86_64", "x86_64", "amd64", "-O3 -march=x86-64-v3 -ffast-math"),
+    "arm64": Target("arm64", "aarch64", "arm64", "-O3 -mcpu=neoverse-n1 -ffast-math"),
 }
 PORTABLE_LAME_FLAGS = "-O3 -ffast-math"
 
@@ -85,7 +87,7 @@ def target_for(arch: str) -> Target:
     """The target of that name; on a PC too old for AVX2, one that it can run itself."""
     target = TARGETS[arch]
     if target.arch == "x86_64" and target.is_native and "avx2" not in Path("/proc/cpuinfo").read_text():
-        return Target("x86_64", "x86_64", PORTABLE_LAME_FLAGS)
+        return Target("x86_64", "x86_64", "amd64", PORTABLE_LAME_FLAGS)
     return target
 
 
@@ -111,7 +113,7 @@ class Build:
         """Everything from the sources to checked binaries; the folder that becomes the layer."""
         steps, target = self.steps, self.target
         mirror = find_mirror(os.environ)
-        require_tools(steps, target.compiler_packages)
+        require_tools(steps, target.cross_packages)
         for folder in (self.prefix, self.sources, self.result):
             folder.mkdir()
         with steps.step(f"sources from Debian {SUITE}"):

@@ -14,6 +14,10 @@ from pathlib import Path
 
 LAST_LINES = 25
 
+# A build must come out the same whoever starts it. CFLAGS, MAKEFLAGS or ARCH of the caller would reach
+# into the makefiles of the sources (FFmpeg's has an ARCH of its own), so commands get no more than this.
+KEPT_ENVIRONMENT = {"PATH", "HOME", "TMPDIR", "APT_CONFIG", "http_proxy", "https_proxy", "no_proxy"}
+
 
 class CannotBuild(Exception):
     """This machine lacks something that a build needs; the message says what."""
@@ -52,13 +56,14 @@ class Steps:
         Raises:
             StepFailed: the command's exit status is not 0.
         """
+        kept = {name: value for name, value in os.environ.items() if name in KEPT_ENVIRONMENT}
         log = self._log_folder / f"{self._title.split()[0]}.log"
         with log.open("ab") as output:
             start_bytes = output.tell()
             process = subprocess.Popen(
                 [str(argument) for argument in argv],
                 cwd=cwd,
-                env={**os.environ, **(env or {}), "LC_ALL": "C"},
+                env={**kept, "LC_ALL": "C", **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
