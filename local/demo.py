@@ -160,7 +160,8 @@ def conversion(job: dict[str, Any], seconds: float) -> str:
     """What became of the file, in figures. `seconds` is the time from the start of the upload."""
     source, result = job.get("source") or {}, job.get("result") or {}
     duration = float(result.get("duration_seconds") or source.get("duration_seconds") or 0.0)
-    text = f"{described(source)} -> {described({'codec': 'mp3', **result})}, {readable_size(result.get('size_bytes') or 0)}"
+    size = readable_size(result.get("size_bytes") or 0)
+    text = f"{described(source)} -> {described({'codec': 'mp3', **result})}, {size}"
     if result.get("passthrough"):
         text += ", passed through byte for byte"
     if duration and seconds:
