@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audiojobs.conversion import Conversion
@@ -30,8 +30,10 @@ logger = logging.getLogger(__name__)
 PROGRESS_INTERVAL_SECONDS = 0.5
 
 _LENGTH_TOLERANCE_SECONDS = 0.001
-# An MP4's index counts the priming and padding of AAC (2048 sample frames each at most), and not always.
-_MP4_TOLERANCE_SECONDS = 0.1
+# Their duration, as ffprobe reads it from an index or a last page, is no estimate; but an MP4 may or may not count the
+# priming and padding of AAC, 2048 sample frames each at most.
+_INDEXED = ("mp4", "ogg")
+_INDEX_TOLERANCE_SECONDS = 0.1
 
 _LEVEL = re.compile(r"\[(verbose|info|warning|error|fatal|panic)\] ")
 _ENCODED = re.compile(
@@ -184,14 +186,14 @@ def _judge_length(
     report: _Report, encoded: Encoded, declared: Declared, probed: Probed, container: Container
 ) -> list[FileError]:
     """What speaks against calling the result the whole of the source."""
-    promised_seconds = 0.0
+    promised = 0.0
     if declared.sample_frames is not None:
-        promised_seconds = (declared.sample_frames - declared.tolerance) / probed.sample_rate
-        promised_seconds -= _LENGTH_TOLERANCE_SECONDS
-    elif container.demuxer == "mov" and probed.duration_seconds is not None:
-        promised_seconds = probed.duration_seconds - _MP4_TOLERANCE_SECONDS
-    if declared.missing_bytes or encoded.duration_seconds < promised_seconds:
-        return [_truncated(declared, encoded)]
+        promised = (declared.sample_frames - declared.tolerance) / probed.sample_rate - _LENGTH_TOLERANCE_SECONDS
+    elif container.name in _INDEXED and probed.duration_seconds is not None:
+        declared = replace(declared, sample_frames=round(probed.duration_seconds * probed.sample_rate))
+        promised = probed.duration_seconds - _INDEX_TOLERANCE_SECONDS
+    if declared.missing_bytes or encoded.duration_seconds < promised:
+        return [_truncated(replace(declared, sample_rate=probed.sample_rate), encoded)]
     if report.exit_status:
         return [CorruptAudio("The file is damaged; only a part of it could be decoded.")]
     return []

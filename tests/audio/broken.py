@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from pathlib import Path
 
 from tests.audio.programs import run_full_ffmpeg
@@ -66,14 +67,17 @@ def movie(path: Path, seconds: float = 2.0) -> Path:
 
 def mixed_rates(path: Path, rates: tuple[int, ...] = (32_000, 44_100, 32_000)) -> Path:
     """MP3 streams of different sample rates, a second each, one behind the other, without tags."""
-    parts = []
-    for index, rate in enumerate(rates):
-        part = path.with_name(f"{path.stem}-{index}.mp3")
-        encode(part, tone(1.0, sample_rate=rate), *("-c:a", "libmp3lame", "-b:a", "128k", "-write_xing", "0"))
-        parts.append(_without_id3(part.read_bytes()))
-        part.unlink()
-    path.write_bytes(b"".join(parts))
+    path.write_bytes(b"".join(map(_second_of_mp3, rates)))
     return path
+
+
+@cache
+def _second_of_mp3(sample_rate: int) -> bytes:
+    """MPEG frames and nothing else."""
+    arguments = ("-c:a", "libmp3lame", "-b:a", "128k", "-write_xing", "0", "-id3v2_version", "0")
+    source = ("-f", "s32le", "-ar", str(sample_rate), "-ac", "2", "-i", "pipe:0")
+    sound = tone(1.0, sample_rate=sample_rate).raw_data
+    return run_full_ffmpeg(*source, *arguments, "-f", "mp3", "pipe:1", stdin=sound)
 
 
 def riff_wrapped_mp3(path: Path, sample_rate: int = 32_000) -> Path:
@@ -108,12 +112,3 @@ def ape_tag(value: bytes = b"value") -> bytes:
     flags = 0x80000000
     header = b"APETAGEX" + struct.pack("<IIII", 2000, size, 1, flags | 0x20000000) + bytes(8)
     return header + item + b"APETAGEX" + struct.pack("<IIII", 2000, size, 1, flags) + bytes(8)
-
-
-def _without_id3(content: bytes) -> bytes:
-    if content[:3] != b"ID3":
-        return content
-    size = 0
-    for byte in content[6:10]:
-        size = size << 7 | byte
-    return content[10 + size :]

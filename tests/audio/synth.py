@@ -7,6 +7,7 @@ import math
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from pydub import AudioSegment
@@ -31,6 +32,7 @@ CODECS: Mapping[str, tuple[str, ...]] = {
 """How each kind of file is encoded where nothing else is asked for."""
 
 
+@cache
 def tone(
     seconds: float = 2.0,
     *,
