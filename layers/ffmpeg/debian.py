@@ -74,8 +74,7 @@ def _deb822_entries(text: str) -> Iterator[AptEntry]:
     without_comments = re.sub(r"(?m)^#.*\n?", "", text)
     for stanza in re.split(r"\n\s*\n", without_comments):
         fields = {
-            match[1].lower(): match[2].split()
-            for match in re.finditer(r"(?m)^([\w-]+):((?:.*)(?:\n[ \t].*)*)", stanza)
+            match[1].lower(): match[2].split() for match in re.finditer(r"(?m)^([\w-]+):((?:.*)(?:\n[ \t].*)*)", stanza)
         }
         if fields.get("enabled", ["yes"])[0].lower() in ("no", "false", "0", "off"):
             continue
@@ -139,8 +138,8 @@ class SourceArchive:
         """Fetch the signed indexes."""
         self._steps.run(["apt-get", *self._options, "update"], cwd=self._folder)
 
-    def fetch(self, package: str) -> tuple[str, Path]:
-        """Download the newest source of `package`, unpack it with Debian's patches; its version and folder.
+    def fetch(self, package: str) -> str:
+        """Unpack the newest source of `package`, with Debian's patches, in the folder `package`; its version.
 
         A mirror that is being updated lists a version shortly before it has the files. Then the
         version before it is taken, and said so.
@@ -154,7 +153,8 @@ class SourceArchive:
                     raise
                 say(f"the mirror lists {package} {version} but does not have it; trying the version before it")
                 continue
-            return version, self._unpack(package, version)
+            self._unpack(package, version)
+            return version
         raise StepFailed(f"the mirror has no source package {package} in {SUITE}.")
 
     def _apt_source(self, package: str, version: str) -> None:
@@ -163,19 +163,15 @@ class SourceArchive:
 
     def _versions(self, package: str) -> list[str]:
         """All versions that the suites list, newest first, by dpkg's own ordering."""
-        listing = self._steps.run(
-            ["apt-cache", *self._options, "showsrc", "--only-source", package], cwd=self._folder
-        )
+        listing = self._steps.run(["apt-cache", *self._options, "showsrc", "--only-source", package], cwd=self._folder)
         versions = set(re.findall(r"(?m)^Version: (\S+)$", listing))
         return sorted(versions, key=functools.cmp_to_key(compare_versions), reverse=True)
 
-    def _unpack(self, package: str, version: str) -> Path:
+    def _unpack(self, package: str, version: str) -> None:
         # --no-check: apt has verified the .dsc against the signed index already, by hash.
-        folder = self._folder / package
-        file_version = version.split(":", 1)[-1]
-        dsc = f"{package}_{file_version}.dsc"
-        self._steps.run(["dpkg-source", "--no-check", "-x", dsc, folder], cwd=self._folder)
-        return folder
+        without_epoch = version.split(":", 1)[-1]
+        dsc = f"{package}_{without_epoch}.dsc"
+        self._steps.run(["dpkg-source", "--no-check", "-x", dsc, package], cwd=self._folder)
 
 
 def compare_versions(left: str, right: str) -> int:
@@ -186,35 +182,25 @@ def compare_versions(left: str, right: str) -> int:
     return -1 if is_less else 1
 
 
-def missing_packages(cross_packages: Mapping[Path, str]) -> list[str]:
-    """The Debian packages that a build needs and this machine lacks.
+def tools_to_install(cross_packages: Mapping[Path, str]) -> list[str]:
+    """The Debian packages that a build needs and this machine lacks; only root gets any to install.
 
     `cross_packages` maps a file of a cross compiler to its package; it is empty for a native build.
-    """
-    missing = [package for command, package in TOOL_PACKAGES.items() if shutil.which(command) is None]
-    missing += [package for file, package in cross_packages.items() if not file.exists()]
-    if not any(Path("/usr/lib").glob("*/libc.a")):
-        missing.append("libc6-dev")
-    if not KEYRING.is_file():
-        missing.append("debian-archive-keyring")
-    return missing
-
-
-def require_tools(steps: Steps, cross_packages: Mapping[Path, str]) -> None:
-    """Install what a build needs (as root), or say the command that does.
 
     Raises:
         CannotBuild: there is no apt, or something is missing and we are not root.
     """
     if shutil.which("apt-get") is None:
         raise CannotBuild("there is no apt here, and the sources come as Debian packages")
-    missing = missing_packages(cross_packages)
-    if not missing:
-        return
-    if os.geteuid() != 0:
+    missing = [package for command, package in TOOL_PACKAGES.items() if shutil.which(command) is None]
+    missing += [package for file, package in cross_packages.items() if not file.exists()]
+    if not any(Path("/usr/lib").glob("*/libc.a")):
+        missing.append("libc6-dev")
+    if not KEYRING.is_file():
+        missing.append("debian-archive-keyring")
+    if missing and os.geteuid() != 0:
         raise CannotBuild(f"build tools are missing; type: sudo apt-get install {' '.join(missing)}")
-    with steps.step(f"tools ({', '.join(missing)})"):
-        install_packages(steps, missing)
+    return missing
 
 
 def install_packages(steps: Steps, packages: Sequence[str]) -> None:

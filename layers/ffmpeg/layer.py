@@ -27,7 +27,7 @@ from types import FrameType
 from typing import NoReturn
 
 from debian import install_packages
-from recipe import RECIPE_FILES, TARGETS, Build, Target, target_for
+from recipe import RECIPE_FILES, TARGETS, Build, Target, find_supplies, target_for
 from steps import CannotBuild, StepFailed, Steps, say
 
 HERE = Path(__file__).resolve().parent
@@ -82,14 +82,15 @@ def build_into(finished: Path, target: Target) -> None:
     prefix = f".{finished.name}-"
     for abandoned in finished.parent.glob(f"{prefix}*"):
         shutil.rmtree(abandoned)  # of a build that was killed: we hold the lock, so it can't be at work
+    supplies = find_supplies(target)
     started = time.monotonic()
     say(f"building for {target.arch}, once; this takes a few minutes")
     with tempfile.TemporaryDirectory(prefix=prefix, dir=finished.parent) as work:
-        result = Build(target, Path(work)).run()
+        result = Build(target, supplies, Path(work)).run()
         shutil.rmtree(finished, ignore_errors=True)
         result.rename(finished)
     say(f"built in {time.monotonic() - started:.0f} s: {finished}")
-    print((finished / "share/ffmpeg-layer/versions.txt").read_text(), end="", file=sys.stderr)
+    sys.stderr.write((finished / "share/ffmpeg-layer/versions.txt").read_text())
 
 
 def install(target: Target, destination: Path) -> None:
@@ -137,7 +138,10 @@ def system_bin_dir() -> Path | None:
 
 def is_fit(ffmpeg: Path) -> bool:
     """Does it have the encoder and the resampler that the engine asks for?"""
-    finished = subprocess.run([ffmpeg, "-version"], capture_output=True, text=True, check=False)
+    try:
+        finished = subprocess.run([ffmpeg, "-version"], capture_output=True, text=True, check=False)
+    except OSError:
+        return False
     return finished.returncode == 0 and all(
         option in finished.stdout for option in ("--enable-libmp3lame", "--enable-libsoxr")
     )
@@ -187,7 +191,7 @@ def main() -> int:
     try:
         match arguments.command:
             case "bin-dir":
-                print(usable_bin_dir())
+                sys.stdout.write(f"{usable_bin_dir()}\n")
             case "install":
                 install(target_for(arguments.arch), arguments.destination)
             case "clean":

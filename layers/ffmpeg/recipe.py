@@ -11,7 +11,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from debian import SUITE, SourceArchive, find_mirror, require_tools
+from debian import SUITE, Mirror, SourceArchive, find_mirror, install_packages, tools_to_install
 from steps import StepFailed, Steps
 
 # A change in one of these makes a new build; nothing else in this folder has a say in the binaries.
@@ -96,11 +96,29 @@ HARDENING = "-fPIE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=
 LINKING = "-static-pie -Wl,-z,relro,-z,now"
 
 
-class Build:
-    """One build for one target in an empty folder of its own."""
+@dataclass(frozen=True, slots=True)
+class Supplies:
+    """What a build takes from outside: where the sources are, and the packages to install first."""
 
-    def __init__(self, target: Target, work: Path) -> None:
+    mirror: Mirror
+    tools: tuple[str, ...]
+
+
+def find_supplies(target: Target) -> Supplies:
+    """See whether a build for `target` is possible here, before anything is begun.
+
+    Raises:
+        CannotBuild: no mirror is known, or tools are missing that we may not install.
+    """
+    return Supplies(find_mirror(os.environ), tuple(tools_to_install(target.cross_packages)))
+
+
+class Build:
+    """One build for one target, in the empty folder `work`."""
+
+    def __init__(self, target: Target, supplies: Supplies, work: Path) -> None:
         self.target = target
+        self.supplies = supplies
         self.work = work
         self.steps = Steps(work)
         self.prefix = work / "prefix"
@@ -111,16 +129,17 @@ class Build:
 
     def run(self) -> Path:
         """Everything from the sources to checked binaries; the folder that becomes the layer."""
-        steps, target = self.steps, self.target
-        mirror = find_mirror(os.environ)
-        require_tools(steps, target.cross_packages)
+        steps = self.steps
         for folder in (self.prefix, self.sources, self.result):
             folder.mkdir()
+        if self.supplies.tools:
+            with steps.step(f"tools ({', '.join(self.supplies.tools)})"):
+                install_packages(steps, self.supplies.tools)
         with steps.step(f"sources from Debian {SUITE}"):
-            archive = SourceArchive(steps, self.sources, mirror)
+            archive = SourceArchive(steps, self.sources, self.supplies.mirror)
             archive.update()
             for package in ("ffmpeg", "lame", "libsoxr", "zlib"):
-                self.versions[package], _ = archive.fetch(package)
+                self.versions[package] = archive.fetch(package)
         with steps.step(f"zlib {self.versions['zlib']}"):
             self._zlib()
         with steps.step(f"libsoxr {self.versions['libsoxr']}"):
@@ -133,7 +152,7 @@ class Build:
             self._make_ffmpeg()
         with steps.step("check"):
             self._write_papers()
-            if target.is_native:
+            if self.target.is_native:
                 self._check()
         return self.result
 
@@ -225,9 +244,7 @@ class Build:
         self.steps.run(["make", self.jobs, "ffmpeg", "ffprobe"], cwd=source)
         (self.result / "bin").mkdir()
         for name in ("ffmpeg", "ffprobe"):
-            self.steps.run(
-                [f"{self.target.tool_prefix}strip", "-o", self.result / "bin" / name, name], cwd=source
-            )
+            self.steps.run([f"{self.target.tool_prefix}strip", "-o", self.result / "bin" / name, name], cwd=source)
 
     def _write_papers(self) -> None:
         """What was built, and the licences it stands under."""
@@ -248,23 +265,21 @@ class Build:
             "ffmpeg": ("LICENSE.md", "COPYING.LGPLv2.1"),
             "lame": ("COPYING", "LICENSE"),
             "libsoxr": ("LICENCE", "COPYING.LGPL"),
-            "zlib": ("debian/copyright",),
+            "zlib": (),
         }
         for package, names in texts.items():
-            for name in names:
+            for name in (*names, "debian/copyright"):
                 shutil.copy(self.sources / package / name, licenses / f"{package}-{Path(name).name}")
 
     def _check(self) -> None:
         """A tone through the whole chain, so that a binary that cannot do its one job is never kept."""
         ffmpeg, ffprobe = self.result / "bin/ffmpeg", self.result / "bin/ffprobe"
         tone, mp3 = self.work / "tone.raw", self.work / "tone.mp3"
-        square_wave = b"".join(int(6000 if i // 50 % 2 else -6000).to_bytes(2, "little", signed=True) for i in range(44100))
-        tone.write_bytes(square_wave)
-        self.steps.run(
-            [ffmpeg, "-nostdin", "-v", "error", "-f", "s16le", "-ar", "44100", "-i", tone]
-            + ["-af", "aresample=resampler=soxr:precision=28", "-ar", "32000", "-b:a", "192k", mp3],
-            cwd=self.work,
-        )
+        low, high = (level.to_bytes(2, "little", signed=True) for level in (-6000, 6000))
+        tone.write_bytes((low * 50 + high * 50) * 441)
+        as_raw_pcm = ("-f", "s16le", "-ar", "44100", "-ac", "1")
+        to_mp3 = ("-af", "aresample=resampler=soxr:precision=28", "-ar", "32000", "-b:a", "160k")
+        self.steps.run([ffmpeg, "-nostdin", "-v", "error", *as_raw_pcm, "-i", tone, *to_mp3, mp3], cwd=self.work)
         found = self.steps.run([ffprobe, "-v", "error", "-show_streams", "-of", "json", mp3], cwd=self.work)
         if '"sample_rate": "32000"' not in found:
             raise StepFailed(f"the new ffmpeg did not make a 32 kHz MP3; ffprobe says:\n{found}")

@@ -29,7 +29,7 @@ class StepFailed(Exception):
 
 def say(text: str) -> None:
     """One line of progress for a human."""
-    print(f"ffmpeg layer: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"ffmpeg layer: {text}\n")
 
 
 class Steps:
