@@ -5,11 +5,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+INTERPRETER = $(PYTHON)
 VENV := .venv
 SAM_VENV := .venv-sam
+LAMBDA_VENV := .venv-lambda
 BIN := $(VENV)/bin
 SAM := SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam
 AUDIO ?=
+ARCHITECTURE ?= x86_64
 
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -34,10 +37,26 @@ check: $(VENV)/installed ## format, lint, types, template, unit tests: seconds
 	$(BIN)/pytest tests/unit
 
 .PHONY: test
-test: check $(SAM_VENV)/installed ## everything that CI runs
+test: check artefacts $(LAMBDA_VENV)/installed emulator-arm64 ## everything that CI runs
+	$(BIN)/pytest tests/integration tests/runtime tests/e2e
+
+# sam build for both processors: .aws-sam/build and .aws-sam/arm64/build.
+.PHONY: artefacts
+artefacts: $(SAM_VENV)/installed
 	$(SAM) validate --lint
 	$(SAM) build --cached
-	$(BIN)/pytest tests/integration tests/e2e
+	$(SAM) build --cached --parameter-overrides Architecture=arm64 \
+		--build-dir .aws-sam/arm64/build --cache-dir .aws-sam/arm64/cache
+	$(SAM) validate --lint --template-file .aws-sam/arm64/build/template.yaml
+	@du --apparent-size --human-readable --summarize .aws-sam/build/*/ .aws-sam/arm64/build/*/
+
+# What runs the arm64 programs in the tests.
+.PHONY: emulator-arm64
+emulator-arm64:
+	@[ "$$(uname -m)" = aarch64 ] || command -v qemu-aarch64-static qemu-aarch64 >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing qemu-user ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends qemu-user >/dev/null; \
+		else echo "qemu is missing; please type: sudo apt-get install qemu-user" >&2; exit 1; fi; }
 
 .PHONY: test-long
 test-long: $(VENV)/installed ## the tests with minutes and hours of audio
@@ -48,8 +67,8 @@ layer: ## the ffmpeg layer, from source, cached
 	@$(MAKE) --no-print-directory -C layers/ffmpeg bin-dir
 
 .PHONY: build
-build: $(SAM_VENV)/installed ## sam build
-	$(SAM) build
+build: $(SAM_VENV)/installed ## sam build; make build ARCHITECTURE=arm64 for Graviton
+	$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 .PHONY: deploy
 deploy: build ## sam deploy, with its questions
@@ -61,27 +80,33 @@ lock: $(VENV)/installed ## pin the newest allowed versions again
 	$(BIN)/uv pip compile $(LOCK) layers/shared/requirements.in --output-file layers/shared/requirements.txt
 	$(BIN)/uv pip compile $(LOCK) --group dev --constraint layers/shared/requirements.txt --output-file requirements.lock
 	$(BIN)/uv pip compile $(LOCK) --group sam --output-file requirements-sam.lock
+	$(BIN)/uv pip compile $(LOCK) --group lambda --output-file requirements-lambda.lock
 
 LOCK = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 
 .PHONY: clean
 clean: ## remove what was installed and built here
-	rm -rf $(VENV) $(SAM_VENV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAM_VENV) $(LAMBDA_VENV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/installed: requirements.lock
 $(SAM_VENV)/installed: requirements-sam.lock
+$(LAMBDA_VENV)/installed: requirements-lambda.lock
+# Lambda's Python where this machine has it; a name on PATH may be no more than a signpost to a version manager.
+$(LAMBDA_VENV)/installed: INTERPRETER = $(firstword $(shell \
+	for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*/bin/python3.13; do \
+		"$$python" -c '' 2>/dev/null && echo "$$python"; done) $(PYTHON))
 
 # `python3 -m venv` lacks pip on a fresh Debian, where it is a package of its own.
 %/installed:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version)" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	@$(INTERPRETER) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed, and $(INTERPRETER) is $$($(INTERPRETER) --version)" >&2; exit 1; }
+	@$(INTERPRETER) -c 'import ensurepip, venv' 2>/dev/null || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo "Installing python3-venv ..."; apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null; \
 		else echo "python3-venv is missing; please type: sudo apt-get install python3-venv" >&2; exit 1; fi; }
 	@echo "Installing $< into $(@D) ..."
 	@rm -rf $(@D)
-	@$(PYTHON) -m venv $(@D)
+	@$(INTERPRETER) -m venv $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
 	@touch $@
