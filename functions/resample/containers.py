@@ -238,5 +238,5 @@ def _looks_like_text(head: bytes) -> bool:
     try:
         sample.decode()
     except UnicodeDecodeError as error:
-        return len(sample) - error.start < 4  # a character cut in two
+        return len(sample) == 4096 and error.start > 4092  # a character cut in two
     return True

@@ -44,6 +44,10 @@ class _Window:
     def audio_start(self) -> int:
         return self.offset + self.mpeg_frames[0].offset
 
+    @property
+    def audio_end(self) -> int:
+        return self.offset + self.mpeg_frames[-1].end
+
 
 def passthrough_result(
     read: Reader, size_bytes: int, conversion: Conversion, container: Container | None = None
@@ -73,44 +77,47 @@ def passthrough_result(
     windows = _windows(read, first, audio_end)
     if windows is None or not _is_wanted(windows, conversion):
         return None
-    return _judge(windows, audio_end, size_bytes, conversion)
+    return _judge(windows, size_bytes, conversion)
 
 
 def _windows(read: Reader, first: _Window, audio_end: int) -> list[_Window] | None:
     """All windows of the file in order; ``None`` if one of them is no chain of MPEG frames."""
     start = first.audio_start
     if audio_end - start <= _WHOLE_BYTES:
-        whole = _window(read, start, audio_end - start)
+        whole = _window(read, start, audio_end - start, is_last=True)
         return None if whole is None else [whole]
     last_start = audio_end - _WINDOW_BYTES
     step = (last_start - start) // (_PLACES + 1)
     found = [first]
     for offset in [*range(start + step, last_start - step // 2, step), last_start]:
-        window = _window(read, offset, _WINDOW_BYTES)
+        window = _window(read, offset, _WINDOW_BYTES, is_last=offset == last_start)
         if window is None:
             return None
         found.append(window)
     return found
 
 
-def _window(read: Reader, offset: int, length: int) -> _Window | None:
+def _window(read: Reader, offset: int, length: int, *, is_last: bool = False) -> _Window | None:
+    """The MPEG frames of a piece of the file; ``None`` if they are not all that is in it. The last may end in zeros."""
     data = read(offset, length)
     for position in _header_positions(data):
         mpeg_frames = list(iterate_mpeg_frames(data, position))
         if len(mpeg_frames) >= _MIN_CHAIN or (mpeg_frames and position == 0):
             end = mpeg_frames[-1].end
-            if len(data) - end < 4 or _is_cut(data, end):
+            if len(data) - end < 4 or _is_cut(data, end) or (is_last and not any(data[end:])):
                 return _Window(offset, data, mpeg_frames)
     return None
 
 
 def _header_positions(data: bytes) -> list[int]:
-    """Where the first MPEG frame of a window may start. Zeros in front don't count."""
+    """Where the first MPEG frame of a window may start: behind zeros, and a piece of another one."""
     start = len(data) - len(data.lstrip(b"\0")) if not data.startswith(b"\xff") else 0
     return [
         position
         for position in range(start, min(start + _MAX_MPEG_FRAME_BYTES, len(data)))
-        if data[position] == 0xFF and (header := parse_header(data, position)) is not None and header.layer == 3
+        if data[position] == 0xFF
+        and (header := parse_header(data, position)) is not None
+        and (header.layer, header.bit_rate is None) == (3, False)
     ]
 
 
@@ -130,14 +137,12 @@ def _is_wanted(windows: Sequence[_Window], conversion: Conversion) -> bool:
     )
 
 
-def _judge(
-    windows: Sequence[_Window], audio_end: int, size_bytes: int, conversion: Conversion
-) -> tuple[Source, Result] | None:
+def _judge(windows: Sequence[_Window], size_bytes: int, conversion: Conversion) -> tuple[Source, Result] | None:
     first, first_frame = windows[0], windows[0].mpeg_frames[0]
     header = first_frame.header
     info, vbri = parse_info_tag(first.data, first_frame), parse_vbri_tag(first.data, first_frame)
     tag = info or vbri
-    audio_bytes = audio_end - first.audio_start
+    audio_bytes = windows[-1].audio_end - first.audio_start
     seen = [mpeg_frame for window in windows for mpeg_frame in window.mpeg_frames]
     audio = seen[1:] if tag else seen
     if tag:
@@ -207,7 +212,7 @@ def _sample_frames(tag: InfoTag | VbriTag | None, audio: Sequence[MpegFrame], au
 
 
 def _audio_end(read: Reader, size_bytes: int) -> int:
-    """Where the audio ends and the tags begin that stand behind it: ID3v1, Lyrics3, APE, ID3v2 with a footer, zeros."""
+    """Where the tags begin that stand behind the audio: ID3v1, Lyrics3, APE, ID3v2 with a footer."""
     tail_start = max(0, size_bytes - _WINDOW_BYTES)
     tail = read(tail_start, size_bytes - tail_start)
 
@@ -221,8 +226,6 @@ def _audio_end(read: Reader, size_bytes: int) -> int:
         if not tag_bytes or tag_bytes > end:
             break
         end -= tag_bytes
-    if end > tail_start:
-        end = tail_start + len(tail[: end - tail_start].rstrip(b"\0"))
     return end
 
 
