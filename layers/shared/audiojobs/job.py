@@ -88,10 +88,11 @@ class Notice:
 class Job:
     """One file on its way.
 
-    ``upload_etag`` pins the object that a direct upload's event told of. ``lease_expires_at`` is the end of the
-    invocation at work; ``purge_at`` the end of the download window; ``delete_at`` the moment from which the record
-    itself may go (DynamoDB TTL). ``announced`` tells that the event of its end went out; ``retryable`` that a
-    failure was ours, so that a redriven event may try again.
+    ``upload_etag`` pins the object that a direct upload's event told of. ``lease_holder`` is a random name of whoever
+    last got the job: an attempt, an announcement, a claim. ``lease_expires_at`` is the end of the invocation at work;
+    ``purge_at`` the end of the download window; ``delete_at`` the moment from which the record itself may go (DynamoDB
+    TTL). ``announced`` tells that the event of its end went out; ``retryable`` that a failure was ours, so that a
+    redriven event may try again.
     """
 
     id: str

@@ -1,6 +1,9 @@
 """The jobs table: each transition is one conditional write, and only this module knows the conditions.
 
 A refused transition raises :class:`Refused` with the job as it is, so that the caller can say why.
+
+boto3 sends a write again whose answer was lost on the way, and the repetition meets what the first one wrote: a
+transition that happens once carries a random holder, and who finds its own is not refused.
 """
 
 from __future__ import annotations
@@ -8,6 +11,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
@@ -27,6 +32,10 @@ RECORD_SECONDS = 7 * 24 * 3600
 
 _FAILURES = (ClientError, BotoCoreError)
 _BY_UPLOAD_KEY = "by-upload-key"
+
+# What a page may start at: DynamoDB fails on anything else, and then it would look like our fault.
+_JOB_ID = re.compile(r"[0-9a-f]{32}")
+_MOMENT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?", re.ASCII)
 
 
 class Refused(Exception):
@@ -85,9 +94,11 @@ class JobStore:
                 TableName=self._table, Item=_item(as_record(job)), ConditionExpression="attribute_not_exists(id)"
             )
         except _FAILURES as error:
-            if _is_condition(error):
-                raise Refused(self.get(job.id)) from error
-            raise InternalError from error
+            if not _is_condition(error):
+                raise InternalError from error
+            there = self.get(job.id)
+            if there != job:
+                raise Refused(there) from error
 
     def begin(self, job: Job, *, now: float, holder: str, request_id: str, lease_expires_at: float) -> Job:
         """``awaiting-upload`` (or, for a direct upload, nothing) -> ``processing``, under a lease.
@@ -125,6 +136,7 @@ class JobStore:
             remove=("error",),
             condition=condition,
             names={"#status": "status"},
+            own=(holder, Status.PROCESSING),
             values={
                 ":awaiting": Status.AWAITING_UPLOAD,
                 ":processing": Status.PROCESSING,
@@ -188,13 +200,15 @@ class JobStore:
 
     def begin_announcement(self, job_id: str, *, now: float, lease_expires_at: float, secret_hash: str | None) -> Job:
         """Take over the announcement of an ended job whose event never went out, with a fresh link where it has one."""
-        changes: dict[str, Any] = {"lease_expires_at": lease_expires_at}
+        holder = secrets.token_hex(8)
+        changes: dict[str, Any] = {"lease_holder": holder, "lease_expires_at": lease_expires_at}
         if secret_hash:
             changes["secret_hash"] = secret_hash
         return self._update(
             job_id,
             changes,
             condition="#status IN (:ready, :failed) AND announced = :false AND lease_expires_at <= :now",
+            own=(holder, Status.READY, Status.FAILED),
             names={"#status": "status"},
             values={":ready": Status.READY, ":failed": Status.FAILED, ":false": False, ":now": now},
         )
@@ -215,10 +229,12 @@ class JobStore:
 
     def claim(self, job_id: str, *, now: float, secret_hash: str, purge_at: float) -> Job:
         """``ready`` -> ``claimed``: of any number of simultaneous callers exactly one is not refused."""
+        holder = secrets.token_hex(8)
         return self._update(
             job_id,
-            {"status": Status.CLAIMED, "updated_at": now, "purge_at": purge_at},
+            {"status": Status.CLAIMED, "updated_at": now, "purge_at": purge_at, "lease_holder": holder},
             condition="#status = :ready AND expires_at > :now AND secret_hash = :hash",
+            own=(holder, Status.CLAIMED),
             names={"#status": "status"},
             values={":ready": Status.READY, ":now": now, ":hash": secret_hash},
         )
@@ -234,6 +250,7 @@ class JobStore:
             job_id,
             changes,
             condition="#status = :processing AND lease_holder = :holder",
+            own=(holder, changes.get("status")),
             names={"#status": "status"},
             values={":processing": Status.PROCESSING, ":holder": holder},
         )
@@ -249,8 +266,13 @@ class JobStore:
         initial: Mapping[str, Any] | None = None,
         add: Mapping[str, int] | None = None,
         remove: tuple[str, ...] = (),
+        own: tuple[str | None, ...] = (),
     ) -> Job:
-        """One conditional write. ``initial`` values are only written where the attribute is not there yet."""
+        """One conditional write. ``initial`` values are only written where the attribute is not there yet.
+
+        ``own`` is a holder and the status that this write leaves: a job that is refused but has both was written by
+        this very call.
+        """
         attributes = {**changes, **(initial or {}), **(add or {})}
         sets = [f"#a_{name} = :a_{name}" for name in changes]
         sets += [f"#a_{name} = if_not_exists(#a_{name}, :a_{name})" for name in initial or {}]
@@ -271,9 +293,12 @@ class JobStore:
                 ReturnValues="ALL_NEW",
             )
         except _FAILURES as error:
-            if _is_condition(error):
-                raise Refused(self.get(job_id)) from error
-            raise InternalError from error
+            if not _is_condition(error):
+                raise InternalError from error
+            there = self.get(job_id)
+            if there and own and there.lease_holder == own[0] and there.status in own[1:]:
+                return there
+            raise Refused(there) from error
         return _job(answer["Attributes"])
 
 
@@ -331,10 +356,8 @@ def _page_start(upload_key: str, next_token: str) -> dict[str, Any]:
     """Only the position comes from the token; the upload key is the one that was asked for."""
     try:
         job_id, created_at = json.loads(base64.urlsafe_b64decode(next_token.encode()))
-        return {
-            "id": {"S": str(job_id)},
-            "created_at": {"N": str(Decimal(created_at))},
-            "upload_key": {"S": upload_key},
-        }
-    except (binascii.Error, ValueError, ArithmeticError, TypeError) as error:
+        if not (_JOB_ID.fullmatch(job_id) and _MOMENT.fullmatch(created_at)):
+            raise ValueError
+    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise InvalidRequest("next_token is none that was given out.", field="next_token") from error
+    return {"id": {"S": job_id}, "created_at": {"N": created_at}, "upload_key": {"S": upload_key}}

@@ -1,0 +1,120 @@
+"""boto3 repeats a write whose answer was lost; the repetition was refused by what the first one had written.
+
+A claim was spent and nobody got the file; a finished job was never announced; a retry waited for its own lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from audiojobs import clients
+from audiojobs.job import Job, Status
+from audiojobs.store import JobStore, Refused
+from tests.unit.cloud import Cloud, answer_lost_once
+from tests.unit.samples import NOTICE, RESULT, SOURCE, api_job, direct_job
+
+NOW = 1_800_000_000.5
+
+LEASED = {"lease_holder": "me", "lease_expires_at": NOW + 900}
+
+
+@pytest.fixture
+def store(cloud: Cloud) -> JobStore:
+    return cloud.store
+
+
+def begin(store: JobStore, job: Job) -> Job:
+    return store.begin(job, now=NOW, holder="me", request_id="request", lease_expires_at=NOW + 900)
+
+
+def complete(store: JobStore, job: Job) -> Job:
+    return store.complete(
+        job.id,
+        now=NOW,
+        holder="me",
+        source=SOURCE,
+        result=RESULT,
+        warnings=(),
+        expires_at=NOW + 86_400,
+        lease_expires_at=NOW + 30,
+        secret_hash=None,
+    )
+
+
+def fail(store: JobStore, job: Job) -> Job:
+    return store.fail(job.id, now=NOW, holder="me", error=NOTICE, lease_expires_at=NOW + 30, retryable=True)
+
+
+def announce(store: JobStore, job: Job) -> Job:
+    return store.begin_announcement(job.id, now=NOW, lease_expires_at=NOW + 30, secret_hash="b" * 64)
+
+
+def claim(store: JobStore, job: Job) -> Job:
+    return store.claim(job.id, now=NOW, secret_hash="a" * 64, purge_at=NOW + 300)
+
+
+WAITING = api_job(expires_at=NOW + 3600)
+PROCESSING = api_job(Status.PROCESSING, **LEASED)
+UNANNOUNCED = api_job(Status.READY, announced=False)
+READY = api_job(Status.READY, secret_hash="a" * 64, expires_at=NOW + 3600)
+
+
+@pytest.mark.parametrize(
+    ("job", "write", "status"),
+    [
+        (WAITING, begin, Status.PROCESSING),
+        (PROCESSING, complete, Status.READY),
+        (PROCESSING, fail, Status.FAILED),
+        (UNANNOUNCED, announce, Status.READY),
+        (READY, claim, Status.CLAIMED),
+    ],
+    ids=["begin", "complete", "fail", "announce", "claim"],
+)
+def test_a_repeated_write_finds_itself(
+    store: JobStore, job: Job, write: Callable[[JobStore, Job], Job], status: Status
+) -> None:
+    store.create(job)
+
+    with answer_lost_once(clients.dynamodb(), "UpdateItem") as losses:
+        written = write(store, job)
+
+    assert losses
+    assert written.status is status
+    assert written == store.get(job.id)
+
+
+def test_a_repeated_begin_of_a_direct_upload_finds_itself(store: JobStore) -> None:
+    with answer_lost_once(clients.dynamodb(), "UpdateItem") as losses:
+        begun = begin(store, direct_job())
+
+    assert losses
+    assert (begun.status, begun.attempts) == (Status.PROCESSING, 1)
+
+
+def test_a_repeated_create_finds_itself(store: JobStore) -> None:
+    with answer_lost_once(clients.dynamodb(), "PutItem") as losses:
+        store.create(WAITING)
+
+    assert losses
+    assert store.get(WAITING.id) == WAITING
+
+
+def test_a_second_claim_is_no_repetition(store: JobStore) -> None:
+    store.create(READY)
+    claim(store, READY)
+
+    with pytest.raises(Refused):
+        claim(store, READY)
+
+
+@pytest.mark.parametrize("status", [Status.PURGED, Status.READY, Status.FAILED], ids=str)
+def test_whoever_held_the_job_last_is_still_told_that_it_has_ended(store: JobStore, status: Status) -> None:
+    job = api_job(status, **LEASED)
+    store.create(job)
+
+    with pytest.raises(Refused):
+        store.record_progress(job.id, now=NOW, holder="me", progress=0.5)
+    with pytest.raises(Refused):
+        store.release(job.id, now=NOW, holder="me")
