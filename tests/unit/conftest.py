@@ -1,0 +1,96 @@
+"""The service on moto: AWS is new for every test, and so is what a warm Lambda keeps."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from api import app as api_app
+from audiojobs import clients, telemetry
+from purge import app as purge_app
+from resample import app as resample_app
+from tests.unit.cloud import REGION, Cloud
+from tests.unit.gateway import Api
+
+SERVICE = "audio-resampler"
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[None]:
+    """moto, once for all: boto3 clients take longer to make than a test takes to run."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", SERVICE)
+        monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "AudioResampler")
+        with mock_aws():
+            yield
+        for client in (clients.s3, clients.dynamodb, clients.sqs, clients.events):
+            client.cache_clear()
+
+
+@pytest.fixture
+def cloud(aws: None) -> Cloud:
+    return Cloud.deploy()
+
+
+@pytest.fixture
+def configure(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Give the functions the stack's environment, changed as asked for, as a new deployment would."""
+
+    def configure(**changes: str) -> None:
+        for name, value in (cloud.environment | changes).items():
+            monkeypatch.setenv(name, value)
+        for module in (api_app, purge_app, resample_app):
+            for value in vars(module).values():
+                if getattr(value, "__module__", None) == module.__name__ and hasattr(value, "cache_clear"):
+                    value.cache_clear()
+
+    configure()
+    return configure
+
+
+@pytest.fixture
+def api(configure: Callable[..., None], logs: Logs) -> Api:
+    return Api(api_app.lambda_handler)
+
+
+class Logs:
+    """What the functions logged."""
+
+    def __init__(self, stream: io.StringIO) -> None:
+        self._stream = stream
+
+    @property
+    def text(self) -> str:
+        return self._stream.getvalue()
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    def codes(self) -> list[str]:
+        return [line["code"] for line in self.lines() if "code" in line]
+
+
+@pytest.fixture
+def logs(aws: None) -> Iterator[Logs]:
+    telemetry.logger()
+    handlers = [
+        handler for handler in logging.getLogger(SERVICE).handlers if isinstance(handler, logging.StreamHandler)
+    ]
+    assert handlers
+    stream = io.StringIO()
+    before = [handler.setStream(stream) for handler in handlers]
+    yield Logs(stream)
+    for handler, old in zip(handlers, before, strict=True):
+        if old is not None:
+            handler.setStream(old)

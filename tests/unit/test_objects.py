@@ -1,0 +1,259 @@
+"""The two buckets: pinned reads, pinned deletes, presigned URLs and the names in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from botocore.exceptions import IncompleteReadError
+from botocore.response import StreamingBody
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audiojobs import clients
+from audiojobs.errors import InternalError, UploadReplaced
+from audiojobs.objects import Upload, content_disposition
+from tests.unit.cloud import Cloud, failing
+
+KEY = "any/ä key+100%.wav"
+
+
+def put(cloud: Cloud, data: bytes, key: str = KEY) -> Upload:
+    cloud.upload(key, data)
+    upload = cloud.uploads.find(key)
+    assert upload is not None
+    return upload
+
+
+class TestUploads:
+    def test_what_lies_at_a_key_is_found_with_its_metadata(self, cloud: Cloud) -> None:
+        etag = cloud.upload(KEY, b"12345", bit_rate="64000")
+
+        upload = cloud.uploads.find(KEY)
+
+        assert upload == Upload(KEY, f'"{etag}"', 5, {"bit-rate": "64000"})
+
+    def test_nothing_is_found_where_nothing_is(self, cloud: Cloud) -> None:
+        assert cloud.uploads.find(KEY) is None
+
+    def test_a_failing_bucket_is_our_fault(self, cloud: Cloud) -> None:
+        with failing(clients.s3(), "HeadObject"), pytest.raises(InternalError):
+            cloud.uploads.find(KEY)
+
+    @pytest.mark.parametrize(
+        ("offset", "length", "expected"),
+        [(0, 4, b"0123"), (3, 4, b"3456"), (8, 4, b"89"), (10, 4, b""), (99, 4, b""), (0, 0, b""), (0, 99, None)],
+    )
+    def test_a_range_is_read_and_nothing_beyond_the_end(
+        self, cloud: Cloud, offset: int, length: int, expected: bytes | None
+    ) -> None:
+        upload = put(cloud, b"0123456789")
+
+        assert cloud.uploads.read(upload, offset, length) == (b"0123456789" if expected is None else expected)
+
+    def test_an_empty_object_has_nothing_to_read(self, cloud: Cloud) -> None:
+        upload = put(cloud, b"")
+
+        assert cloud.uploads.read(upload, 0, 4) == b""
+        assert list(cloud.uploads.chunks(upload)) == []
+
+    def test_the_whole_object_comes_in_pieces(self, cloud: Cloud) -> None:
+        data = bytes(range(256)) * 10_000
+
+        chunks = list(cloud.uploads.chunks(put(cloud, data)))
+
+        assert b"".join(chunks) == data
+        assert max(map(len, chunks)) <= 1024 * 1024
+
+    def test_a_broken_download_goes_on_where_it_broke(self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = bytes(range(256)) * 10_000
+        upload = put(cloud, data)
+        break_downloads(monkeypatch, times=3)
+
+        assert b"".join(cloud.uploads.chunks(upload)) == data
+
+    def test_a_download_that_breaks_again_and_again_is_our_fault(
+        self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upload = put(cloud, bytes(10_000_000))
+        break_downloads(monkeypatch, times=99)
+
+        with pytest.raises(InternalError):
+            list(cloud.uploads.chunks(upload))
+
+    @pytest.mark.parametrize("newer", [b"another", None], ids=["replaced", "deleted"])
+    def test_an_upload_is_never_taken_for_what_took_its_place(self, cloud: Cloud, newer: bytes | None) -> None:
+        upload = put(cloud, b"first")
+        if newer:
+            put(cloud, newer)
+        else:
+            cloud.s3.delete_object(Bucket=cloud.upload_bucket, Key=KEY)
+
+        with pytest.raises(UploadReplaced):
+            cloud.uploads.read(upload, 0, 4)
+        with pytest.raises(UploadReplaced):
+            list(cloud.uploads.chunks(upload))
+
+    def test_a_pinned_delete_takes_the_object_and_not_what_took_its_place(self, cloud: Cloud) -> None:
+        first = put(cloud, b"first")
+        second = put(cloud, b"second")
+
+        cloud.uploads.delete(KEY, etag=first.etag)
+        assert cloud.upload_keys() == [KEY]
+
+        cloud.uploads.delete(KEY, etag=second.etag)
+        assert cloud.upload_keys() == []
+
+    @pytest.mark.parametrize("etag", [None, '"etag"'], ids=["any", "pinned"])
+    def test_what_is_gone_can_be_deleted_again(self, cloud: Cloud, etag: str | None) -> None:
+        cloud.uploads.delete(KEY, etag=etag)
+
+    def test_a_delete_that_fails_is_our_fault(self, cloud: Cloud) -> None:
+        with failing(clients.s3(), "DeleteObject"), pytest.raises(InternalError):
+            cloud.uploads.delete(KEY)
+
+    @pytest.mark.parametrize(("size_bytes", "signed"), [(None, "host"), (5, "content-length;host")])
+    def test_a_presigned_upload_holds_the_client_to_key_and_size(
+        self, cloud: Cloud, size_bytes: int | None, signed: str
+    ) -> None:
+        presigned = cloud.uploads.presign("jobs/0", size_bytes=size_bytes, expires_in_seconds=600)
+
+        url = urlsplit(presigned.url)
+        query = parse_qs(url.query)
+        assert presigned.method == "PUT"
+        assert url.scheme == "https"
+        assert url.path == "/jobs/0"
+        assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+        assert query["X-Amz-Expires"] == ["600"]
+        assert query["X-Amz-SignedHeaders"] == [signed]
+
+
+class TestResults:
+    def test_a_file_becomes_an_mp3_object(self, cloud: Cloud, tmp_path: Path) -> None:
+        file = tmp_path / "result.mp3"
+        file.write_bytes(b"MP3")
+
+        cloud.results.put(KEY, file)
+
+        answer = cloud.s3.get_object(Bucket=cloud.result_bucket, Key=KEY)
+        assert answer["Body"].read() == b"MP3"
+        assert answer["ContentType"] == "audio/mpeg"
+
+    def test_a_file_of_many_parts_arrives_whole(self, cloud: Cloud, tmp_path: Path) -> None:
+        file = tmp_path / "result.mp3"
+        file.write_bytes(bytes(range(256)) * 80_000)
+
+        cloud.results.put(KEY, file)
+
+        assert cloud.s3.get_object(Bucket=cloud.result_bucket, Key=KEY)["Body"].read() == file.read_bytes()
+
+    @pytest.mark.parametrize("size_bytes", [10, 9_000_000], ids=["one part", "many parts"])
+    def test_a_put_that_fails_is_our_fault(self, cloud: Cloud, tmp_path: Path, size_bytes: int) -> None:
+        file = tmp_path / "result.mp3"
+        file.write_bytes(bytes(size_bytes))
+
+        with (
+            failing(clients.s3(), "PutObject"),
+            failing(clients.s3(), "UploadPart"),
+            pytest.raises(InternalError),
+        ):
+            cloud.results.put(KEY, file)
+
+    def test_a_copy_has_the_bytes_and_nothing_else_of_the_upload(self, cloud: Cloud) -> None:
+        cloud.upload(KEY, b"MP3", secret="note")
+        upload = cloud.uploads.find(KEY)
+        assert upload is not None
+
+        cloud.results.copy_from(cloud.upload_bucket, upload, "copy")
+
+        answer = cloud.s3.get_object(Bucket=cloud.result_bucket, Key="copy")
+        assert answer["Body"].read() == b"MP3"
+        assert answer["ContentType"] == "audio/mpeg"
+        assert answer["Metadata"] == {}
+
+    def test_a_copy_that_fails_is_our_fault(self, cloud: Cloud) -> None:
+        upload = put(cloud, b"MP3")
+
+        with failing(clients.s3(), "CopyObject"), pytest.raises(InternalError):
+            cloud.results.copy_from(cloud.upload_bucket, upload, "copy")
+
+    def test_a_result_is_there_until_it_is_deleted(self, cloud: Cloud) -> None:
+        cloud.s3.put_object(Bucket=cloud.result_bucket, Key=KEY, Body=b"MP3")
+        assert cloud.results.exists(KEY)
+
+        cloud.results.delete(KEY)
+        assert not cloud.results.exists(KEY)
+
+        cloud.results.delete(KEY)
+
+    def test_a_bucket_that_fails_is_our_fault(self, cloud: Cloud) -> None:
+        with failing(clients.s3(), "DeleteObject"), pytest.raises(InternalError):
+            cloud.results.delete(KEY)
+        with failing(clients.s3(), "HeadObject"), pytest.raises(InternalError):
+            cloud.results.exists(KEY)
+
+    def test_a_presigned_download_is_regional_sigv4_with_name_and_type(self, cloud: Cloud) -> None:
+        presigned = cloud.results.presign(KEY, filename="Ä song.mp3", expires_in_seconds=300)
+
+        url = urlsplit(presigned)
+        query = parse_qs(url.query)
+        assert url.netloc == f"{cloud.result_bucket}.s3.eu-central-1.amazonaws.com"
+        assert unquote(url.path) == f"/{KEY}"
+        assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+        assert query["X-Amz-Expires"] == ["300"]
+        assert query["response-content-type"] == ["audio/mpeg"]
+        assert query["response-content-disposition"] == [content_disposition("Ä song.mp3")]
+        assert cloud.results.origin() == f"https://{url.netloc}"
+
+
+@pytest.mark.parametrize(
+    ("filename", "ascii_name", "name"),
+    [
+        ("song.32k.mp3", "song.32k.mp3", "song.32k.mp3"),
+        ("Ä ö.mp3", "_ _.mp3", "Ä ö.mp3"),
+        ('a"b.mp3', "a_b.mp3", "a_b.mp3"),
+        ("a\\b/c.mp3", "a_b_c.mp3", "a_b_c.mp3"),
+        ("a\r\nSet-Cookie: x=1.mp3", "a__Set-Cookie: x=1.mp3", "a__Set-Cookie: x=1.mp3"),
+        ("50%41.mp3", "50_41.mp3", "50%41.mp3"),
+        ("a;b='c'.mp3", "a;b='c'.mp3", "a;b='c'.mp3"),
+        ("\u202egpj.mp3", "_gpj.mp3", "_gpj.mp3"),
+        ("漢.mp3", "_.mp3", "漢.mp3"),
+        ("a\x00b\x7f.mp3", "a_b_.mp3", "a_b_.mp3"),
+        ("\ud800.mp3", "_.mp3", "_.mp3"),
+    ],
+    ids=repr,
+)
+def test_a_hostile_name_stays_a_name(filename: str, ascii_name: str, name: str) -> None:
+    disposition = content_disposition(filename)
+
+    kind, quoted, extended = disposition.split("; filename", 2)
+    assert kind == "attachment"
+    assert quoted == f'="{ascii_name}"'
+    assert extended.startswith("*=UTF-8''")
+    assert unquote(extended.removeprefix("*=UTF-8''")) == name
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_every_name_gives_one_header_line_of_ascii(filename: str) -> None:
+    disposition = content_disposition(filename)
+
+    assert disposition.isascii()
+    assert disposition.isprintable()
+    assert disposition.count('"') == 2
+
+
+def break_downloads(monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
+    """The connection breaks after the first piece, ``times`` times."""
+    whole = StreamingBody.iter_chunks
+    breaks: list[None] = []
+
+    def iter_chunks(body: StreamingBody, chunk_size: int = 1024) -> object:
+        for chunk in whole(body, chunk_size):
+            yield chunk[:1000]
+            if len(breaks) < times:
+                breaks.append(None)
+                raise IncompleteReadError(actual_bytes=1000, expected_bytes=9999)
+            yield chunk[1000:]
+
+    monkeypatch.setattr(StreamingBody, "iter_chunks", iter_chunks)
