@@ -25,8 +25,8 @@ run: $(VENV)/installed ## the main job once, from nothing: make run AUDIO=song.f
 	@$(BIN)/python -m local run $(if $(AUDIO),"$(AUDIO)")
 
 .PHONY: serve
-serve: $(VENV)/installed ## the same stack, kept up until Ctrl-C
-	@$(BIN)/python -m local serve
+serve: $(VENV)/installed ## the same stack, kept up until Ctrl-C; CONTAINERS=yes lets `sam local` in
+	@$(BIN)/python -m local serve $(if $(CONTAINERS),--containers $(filter-out yes,$(CONTAINERS)))
 
 .PHONY: check
 check: $(VENV)/installed ## format, lint, types, template, unit tests: seconds

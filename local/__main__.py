@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -15,10 +16,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.console import Console
 from local.demo import Journey, output_path, require_file
 from local.errors import LocalError
-from local.instructions import instructions, write_profile
+from local.instructions import instructions, sam_instructions, write_profile
+from local.relay import bridge_address
+from local.sam_local import serving
 from local.sample import write_sample
 from local.stack import STATE_FOLDER, EmbeddedAws
 
+FIND_BRIDGE = "the bridge"
 RUN_WINDOW_SECONDS = 5  # short, so that one can watch the purge
 
 
@@ -62,6 +66,13 @@ def parser() -> argparse.ArgumentParser:
             "--sam-build", type=Path, metavar="FOLDER", help="take what `sam build` made (.aws-sam/build)"
         )
     server.add_argument(
+        "--containers",
+        nargs="?",
+        const=FIND_BRIDGE,
+        metavar="ADDRESS",
+        help="let containers in, for `sam local`, at this machine's address on their network (default: docker's)",
+    )
+    server.add_argument(
         "--parameter",
         action="append",
         default=[],
@@ -98,10 +109,17 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 def serve(options: argparse.Namespace, console: Console) -> None:
     """Keep the service up until it is interrupted."""
-    with embedded_aws(options, console, dict(options.parameter)) as stack:
+    parameters = dict(options.parameter)
+    address = bridge_address() if options.containers == FIND_BRIDGE else options.containers
+    if address:
+        # The embedded function and the one in the container both take the example upload.
+        parameters["KeepOriginals"] = "true"
+    with embedded_aws(options, console, parameters) as stack, ExitStack() as opened:
         profile = write_profile(stack.access, STATE_FOLDER)
         try:
             console.line(instructions(stack.access, stack.stack_file, profile))
+            if address:
+                console.line(sam_instructions(opened.enter_context(serving(stack, address, STATE_FOLDER))))
             while True:
                 stack.check_alive()
                 time.sleep(0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from local.sam_local import SamLocal
 from local.stack import StackAccess, write_private
 
 
@@ -58,4 +59,15 @@ Or through the API, which gives a presigned URL and the link at once:
 Then whoever has the link downloads once (open it in a browser, or):
 
   curl -LOJ -d '' "LINK"
+"""
+
+
+def sam_instructions(files: SamLocal) -> str:
+    """The text for a person who wants to run the functions with SAM, in containers."""
+    return f"""
+Functions in containers, as SAM runs them: `make build`, then in another shell
+
+  source {shlex.quote(str(files.keys))}
+  sam local invoke ResampleFunction -e tests/events/s3-put.json --env-vars {shlex.quote(str(files.environment))}
+  sam local start-api --env-vars {shlex.quote(str(files.environment))}
 """

@@ -161,6 +161,7 @@ class EmbeddedAws:
                 "PATH": os.pathsep.join([*(str(layer / "bin") for layer in layers), SYSTEM_PATH]),
                 "PYTHONPATH": os.pathsep.join(str(layer / "python") for layer in layers),
                 "TMPDIR": str(emulator.function_temp_folder),
+                "AWS_ENDPOINT_URL": emulator.endpoint_url,
                 "PUBLIC_URL": api_url,
             }
         return environments
