@@ -58,7 +58,7 @@ def passthrough_result(
     the file's, and nobody can tell which ``vbr_quality`` a file was made with. ``allow_partial`` does not matter: a
     truncated file goes to the encoder, which knows what to do.
 
-    Reads at most 200 kB in at most 15 pieces, and 32 kB for a file that is no MP3 of that sample rate; another 64 kB
+    Reads at most 220 kB in at most 15 pieces, and one piece of 16 kB of a large file that is not wanted; another 64 kB
     or more if ``container`` was not found by :func:`~resample.containers.identify` before.
 
     Raises what :func:`~resample.containers.identify` raises, if ``container`` is not given.
@@ -70,24 +70,24 @@ def passthrough_result(
     if container.name != "mp3":
         return None
 
-    first = _window(read, container.audio_offset, min(_WINDOW_BYTES, size_bytes - container.audio_offset))
-    if first is None or not _is_wanted([first], conversion):
-        return None
-    audio_end = _audio_end(read, size_bytes)
-    windows = _windows(read, first, audio_end)
+    windows = _windows(read, container.audio_offset, size_bytes, conversion)
     if windows is None or not _is_wanted(windows, conversion):
         return None
     return _judge(windows, size_bytes, conversion)
 
 
-def _windows(read: Reader, first: _Window, audio_end: int) -> list[_Window] | None:
-    """All windows of the file in order; ``None`` if one of them is no chain of MPEG frames."""
-    start = first.audio_start
-    if audio_end - start <= _WHOLE_BYTES:
-        whole = _window(read, start, audio_end - start, is_last=True)
+def _windows(read: Reader, start: int, size_bytes: int, conversion: Conversion) -> list[_Window] | None:
+    """All windows of the file in order; ``None`` if one is no chain of MPEG frames, or the first is not wanted."""
+    if size_bytes - start <= _WHOLE_BYTES:
+        whole = _window(read, start, _audio_end(read, size_bytes) - start, is_last=True)
         return None if whole is None else [whole]
-    last_start = audio_end - _WINDOW_BYTES
+    first = _window(read, start, _WINDOW_BYTES)
+    if first is None or not _is_wanted([first], conversion):
+        return None
+    last_start = _audio_end(read, size_bytes) - _WINDOW_BYTES
     step = (last_start - start) // (_PLACES + 1)
+    if step < 1:
+        return None  # hardly anything but tags
     found = [first]
     for offset in [*range(start + step, last_start - step // 2, step), last_start]:
         window = _window(read, offset, _WINDOW_BYTES, is_last=offset == last_start)
@@ -99,7 +99,7 @@ def _windows(read: Reader, first: _Window, audio_end: int) -> list[_Window] | No
 
 def _window(read: Reader, offset: int, length: int, *, is_last: bool = False) -> _Window | None:
     """The MPEG frames of a piece of the file; ``None`` if they are not all that is in it. The last may end in zeros."""
-    data = read(offset, length)
+    data = read(offset, length) if length > 0 else b""
     for position in _header_positions(data):
         mpeg_frames = list(iterate_mpeg_frames(data, position))
         if len(mpeg_frames) >= _MIN_CHAIN or (mpeg_frames and position == 0):

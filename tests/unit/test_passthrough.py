@@ -12,6 +12,7 @@ from audiojobs.conversion import Conversion
 from audiojobs.job import Result, Source
 from resample.containers import MP3, WAV
 from resample.passthrough import passthrough_result
+from tests.audio.broken import ape_tag
 
 KILOBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 RATES = (44_100, 48_000, 32_000)
@@ -63,6 +64,23 @@ def test_constant_bit_rate_without_a_tag(count: int) -> None:
     assert decision is not None
     assert decision[1].duration_seconds == count * 1152 / 32_000
     assert decision[1].bit_rate == 128_000
+
+
+@pytest.mark.parametrize("tail", [b"TAG" + bytes(125), bytes(500)], ids=["id3v1", "zeros"])
+@pytest.mark.parametrize("count", [3, 20, 340, 1000])
+def test_something_behind_the_audio(count: int, tail: bytes) -> None:
+    for content in (stream(count), mpeg_frame() * count):
+        with_tail, without = decide(content + tail), decide(content)
+        assert with_tail is not None
+        assert without is not None
+        assert with_tail[1].duration_seconds == without[1].duration_seconds
+
+
+@pytest.mark.parametrize("tag_bytes", [150_000, 1_000_000])
+def test_a_file_that_is_mostly_a_tag_at_its_end(tag_bytes: int) -> None:
+    decision = decide(stream(10) + ape_tag(bytes(tag_bytes)))
+
+    assert decision is None or decision[1].duration_seconds == 9 * 1152 / 32_000
 
 
 @pytest.mark.parametrize("count", [20, 3000])
