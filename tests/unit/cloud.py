@@ -184,15 +184,16 @@ class Cloud:
 
 
 @contextmanager
-def failing(client: Any, operation: str, *, times: int | None = None) -> Iterator[list[None]]:
-    """Every call of ``operation`` fails before it reaches AWS; with ``times``, only the first ones do.
+def failing(client: Any, operation: str, *, after: int = 0, times: int | None = None) -> Iterator[list[None]]:
+    """Every call of ``operation`` fails before it reaches AWS; but the first ``after`` succeed, and ``times`` limits.
 
     Gives a list with an element for each failure.
     """
     failures: list[None] = []
+    calls = count()
 
     def fail(**_: Any) -> None:
-        if times is None or len(failures) < times:
+        if next(calls) >= after and (times is None or len(failures) < times):
             failures.append(None)
             raise EndpointConnectionError(endpoint_url="https://nowhere.invalid")
 
