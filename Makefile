@@ -12,7 +12,8 @@ LAMBDA_VENV := .venv-lambda
 BIN := $(VENV)/bin
 SAM := SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam
 AUDIO ?=
-ARCHITECTURE ?= x86_64
+ARCHITECTURE ?=
+CONFIG ?= default
 
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -44,7 +45,7 @@ test: check artefacts $(LAMBDA_VENV)/installed emulator-arm64 ## everything that
 .PHONY: artefacts
 artefacts: $(SAM_VENV)/installed
 	$(SAM) validate --lint
-	$(SAM) build --cached
+	$(SAM) build --cached --parameter-overrides Architecture=x86_64
 	$(SAM) build --cached --parameter-overrides Architecture=arm64 \
 		--build-dir .aws-sam/arm64/build --cache-dir .aws-sam/arm64/cache
 	$(SAM) validate --lint --template-file .aws-sam/arm64/build/template.yaml
@@ -62,17 +63,27 @@ emulator-arm64:
 test-long: $(VENV)/installed ## the tests with minutes and hours of audio
 	$(BIN)/pytest tests -m long -o addopts="--strict-markers -ra"
 
+.PHONY: test-sam-local
+test-sam-local: $(VENV)/installed $(SAM_VENV)/installed ## `sam local` in containers, without Docker: root on Debian
+	@commands=(podman runc mmdebstrap); \
+	command -v "$${commands[@]}" | wc -l | grep -qx "$${#commands[@]}" || { \
+		echo "Installing $${commands[*]} ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends "$${commands[@]}" >/dev/null; }
+	$(SAM) build --cached
+	$(BIN)/python -m tests.sam_local
+
 .PHONY: layer
 layer: ## the ffmpeg layer, from source, cached
 	@$(MAKE) --no-print-directory -C layers/ffmpeg bin-dir
 
 .PHONY: build
 build: $(SAM_VENV)/installed ## sam build; make build ARCHITECTURE=arm64 for Graviton
-	$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
+	$(SAM) build --config-env $(CONFIG) $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
 
 .PHONY: deploy
-deploy: build ## sam deploy, with its questions
-	$(SAM) deploy --guided
+deploy: $(SAM_VENV)/installed ## a few questions, sam build, sam deploy; CONFIG=prod for the other environment
+	@$(SAM_VENV)/bin/python -m deploy $(CONFIG)
+	$(SAM) build --config-env $(CONFIG)
+	$(SAM) deploy --config-env $(CONFIG)
 
 .PHONY: lock
 lock: $(VENV)/installed ## pin the newest allowed versions again

@@ -1,0 +1,1 @@
+"""`sam local` for real: containers, on a machine without Docker and without a registry of images."""
