@@ -1,0 +1,120 @@
+"""One encoder process: raw PCM into its stdin, MPEG frames out of its stdout, both without ever waiting."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import Literal
+
+from resample.parallel.failure import ParallelEncodingFailed
+from resample.parallel.stream import EncodedStream, Expected
+from resample.parallel.window import PcmWindow, widen_pipe
+
+_READ_BYTES = 256 << 10
+
+SampleFormat = Literal["f32le", "s16le"]
+_SAMPLE_BYTES: dict[SampleFormat, int] = {"f32le": 4, "s16le": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """What the encoders are given and what they make of it: PCM of ``sample_format`` to MP3.
+
+    Rates in Hz and bit/s; either ``bit_rate`` (constant) or ``vbr_quality`` (0..9) is given.
+    """
+
+    ffmpeg: str
+    sample_format: SampleFormat
+    sample_rate: int
+    channels: int
+    bit_rate: int | None
+    vbr_quality: int | None
+
+    def __post_init__(self) -> None:
+        if (self.bit_rate is None) == (self.vbr_quality is None):
+            raise ValueError("either bit_rate or vbr_quality")
+
+    @property
+    def sample_frame_bytes(self) -> int:
+        return _SAMPLE_BYTES[self.sample_format] * self.channels
+
+    @property
+    def mpeg_frame_bytes(self) -> int:
+        """Bytes of PCM that one MPEG frame takes."""
+        return self.sample_frame_bytes * (1152 if self.sample_rate >= 32_000 else 576)
+
+    @property
+    def expected(self) -> Expected:
+        return Expected(self.sample_rate, self.channels, self.bit_rate)
+
+    def command(self) -> list[str]:
+        """From stdin to stdout, without tags and headers, each MPEG frame as soon as it is there."""
+        rate = ("-q:a", str(self.vbr_quality)) if self.bit_rate is None else ("-b:a", str(self.bit_rate))
+        return [
+            *(self.ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error"),
+            *("-f", self.sample_format, "-ar", str(self.sample_rate), "-ac", str(self.channels), "-i", "pipe:0"),
+            *("-codec:a", "libmp3lame", *rate, "-map_metadata", "-1"),
+            *("-id3v2_version", "0", "-write_xing", "0", "-flush_packets", "1", "-f", "mp3", "pipe:1"),
+        ]
+
+
+class Encoder:
+    """An encoder that starts at an MPEG frame of the whole file. ``stream`` is what it has written."""
+
+    def __init__(self, encoding: Encoding, first: int) -> None:
+        self._position = first * encoding.mpeg_frame_bytes
+        self.stream = EncodedStream(first, encoding.expected)
+        self.has_finished = False
+        self._process = subprocess.Popen(
+            encoding.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
+        )
+        assert self._process.stdin is not None  # noqa: S101
+        assert self._process.stdout is not None  # noqa: S101
+        self._input, self._output = self._process.stdin, self._process.stdout
+        self.pipe_bytes = widen_pipe(self._input.fileno())
+        widen_pipe(self._output.fileno())
+        os.set_blocking(self._input.fileno(), False)
+        os.set_blocking(self._output.fileno(), False)
+
+    @property
+    def position(self) -> int:
+        """The first byte of the PCM that it was not given yet."""
+        return self._position
+
+    def feed(self, window: PcmWindow) -> bool:
+        """Give it as much PCM as it takes, and close its stdin after the last. Returns whether anything happened."""
+        if self._input.closed:
+            return False
+        count = window.send(self._input.fileno(), self._position)
+        self._position += count
+        if window.at_end and self._position == window.end:
+            self._input.close()
+            return True
+        return count > 0
+
+    def collect(self) -> bool:
+        """Take what it has written. Returns whether anything happened.
+
+        Raises :class:`ParallelEncodingFailed` if it failed, or wrote something else than expected.
+        """
+        if self.has_finished:
+            return False
+        try:
+            data = os.read(self._output.fileno(), _READ_BYTES)
+        except BlockingIOError:
+            return False
+        if data:
+            self.stream.append(data)
+            return True
+        if self._process.wait() != 0 or not self._input.closed or not self.stream.is_whole:
+            raise ParallelEncodingFailed(f"an encoder ended with exit status {self._process.returncode}")
+        self.has_finished = True
+        return True
+
+    def stop(self) -> None:
+        """End it, wherever it is."""
+        self._process.kill()
+        self._process.wait()
+        self._input.close()
+        self._output.close()

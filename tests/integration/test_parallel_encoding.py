@@ -1,0 +1,381 @@
+"""Many encoders on one sound give what one encoder gives, to the sample; and whatever fails, fails as a whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audiojobs.errors import TimeLimit
+from resample.mpeg import iterate_mpeg_frames, parse_info_tag
+from resample.parallel import ParallelEncoding, ParallelEncodingFailed, encode_in_parallel
+from resample.parallel.encoder import Encoding
+from resample.process import executable
+from tests.audio.programs import run_full_ffmpeg
+
+SECONDS = 45
+SMALL_WINDOW_BYTES = 2 << 20  # so that there are several joins in a short sound
+
+# Voices that come and go, with attacks, noise, and half a second of silence every five.
+MUSIC = (
+    "aevalsrc=exprs="
+    "'gt(mod(t,5),0.5)*(0.3*sin(2*PI*t*(220+40*floor(mod(t*3,8))))*exp(-3*mod(t,0.33))+0.2*sin(880*t+3*sin(5*t))"
+    "+0.05*(random(0)-0.5))"
+    "|gt(mod(t,5),0.5)*(0.3*sin(2*PI*t*(330+30*floor(mod(t*2,5))))*exp(-2*mod(t,0.5))+0.3*(random(1)-0.5)*exp(-9*mod(t,1)))'"
+)
+SOUNDS = {
+    "music": MUSIC,
+    "silence": "anullsrc=cl=stereo",
+    "full-scale-noise": "anoisesrc=a=1:seed=5,aformat=cl=stereo",
+    "quiet-noise": "anoisesrc=a=0.001:c=pink:seed=6,aformat=cl=stereo",
+    "tone": "sine=f=440,aformat=cl=stereo",
+    "fades": f"{MUSIC},volume='pow(10,-5*abs(sin(t/4)))':eval=frame",
+}
+KINDS = [
+    *((32_000, channels, {"bit_rate": rate}) for channels in (1, 2) for rate in (64_000, 128_000, 192_000, 320_000)),
+    *((32_000, channels, {"vbr_quality": quality}) for channels in (1, 2) for quality in (0, 2, 5, 9)),
+    (48_000, 2, {"bit_rate": 320_000}),
+    (44_100, 2, {"bit_rate": 128_000}),
+    (24_000, 2, {"bit_rate": 8_000}),
+    (22_050, 1, {"bit_rate": 56_000}),
+    (16_000, 2, {"vbr_quality": 4}),
+    (12_000, 1, {"bit_rate": 64_000}),
+    (11_025, 2, {"bit_rate": 40_000}),
+    (8_000, 1, {"bit_rate": 8_000}),
+]
+
+
+@cache
+def pcm(sound: str = "music", sample_rate: int = 32_000, channels: int = 2, seconds: float = SECONDS) -> bytes:
+    """Float samples of one of :data:`SOUNDS`."""
+    source = f"{SOUNDS[sound]},aformat=r={sample_rate},atrim=end={seconds}"
+    return run_full_ffmpeg("-f", "lavfi", "-i", source, "-ac", str(channels), "-f", "f32le", "pipe:1")
+
+
+def encoding(sample_rate: int = 32_000, channels: int = 2, **rate: int) -> Encoding:
+    return Encoding(
+        ffmpeg=executable("ffmpeg"),
+        sample_format="f32le",
+        sample_rate=sample_rate,
+        channels=channels,
+        bit_rate=rate.get("bit_rate", None if "vbr_quality" in rate else 128_000),
+        vbr_quality=rate.get("vbr_quality"),
+    )
+
+
+def encode_serially(samples: bytes, wanted: Encoding, path: Path) -> Path:
+    """What one process makes of it."""
+    rate = ("-q:a", str(wanted.vbr_quality)) if wanted.bit_rate is None else ("-b:a", str(wanted.bit_rate))
+    pcm_arguments = ("-f", "f32le", "-ar", str(wanted.sample_rate), "-ac", str(wanted.channels), "-i", "pipe:0")
+    tags = ("-metadata", "title=Both", "-id3v2_version", "3")
+    command = [
+        wanted.ffmpeg,
+        "-loglevel",
+        "error",
+        *pcm_arguments,
+        "-codec:a",
+        "libmp3lame",
+        *rate,
+        *tags,
+        "-y",
+        str(path),
+    ]
+    subprocess.run(command, input=samples, check=True, env={})
+    return path
+
+
+@contextmanager
+def piped(data: bytes, *, then: Callable[[], None] = lambda: None) -> Iterator[int]:
+    """The reading end of a pipe into which ``data`` is written; ``then`` happens before it ends."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as file:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+            then()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        writer.join()
+
+
+@dataclass(frozen=True)
+class Both:
+    serial: Path
+    parallel: Path
+    facts: ParallelEncoding
+
+    @property
+    def size_ratio(self) -> float:
+        return self.parallel.stat().st_size / self.serial.stat().st_size
+
+
+def encode_both(
+    samples: bytes, wanted: Encoding, folder: Path, *, workers: int = 2, window_bytes: int = SMALL_WINDOW_BYTES
+) -> Both:
+    serial = encode_serially(samples, wanted, folder / "serial.mp3")
+    head = serial.read_bytes()[:5000]
+    with piped(samples) as pipe, (folder / "parallel.mp3").open("wb") as destination:
+        facts = encode_in_parallel(
+            pipe,
+            wanted,
+            destination,
+            head=lambda: head,
+            workers=workers,
+            deadline=time.monotonic() + 60,
+            expected_sample_frames=len(samples) // wanted.sample_frame_bytes,
+            window_bytes=window_bytes,
+        )
+    return Both(serial, folder / "parallel.mp3", facts)
+
+
+def decoded(mp3: Path) -> bytes:
+    command = [executable("ffmpeg"), "-v", "error", "-i", str(mp3), "-f", "s16le", "pipe:1"]
+    done = subprocess.run(command, capture_output=True, check=True, env={})
+    assert done.stderr == b""
+    return done.stdout
+
+
+def window_for(wanted: Encoding) -> int:
+    """Four stretches of some ten seconds."""
+    return 9 * SECONDS * wanted.sample_rate * wanted.sample_frame_bytes // 20
+
+
+@pytest.mark.parametrize(
+    ("sample_rate", "channels", "rate"),
+    [pytest.param(*kind, id="-".join(map(str, (*kind[:2], *kind[2].items())))) for kind in KINDS],
+)
+def test_the_decoded_sound_is_that_of_one_encoder(
+    sample_rate: int, channels: int, rate: dict[str, int], tmp_path: Path
+) -> None:
+    wanted = encoding(sample_rate, channels, **rate)
+    samples = pcm("music", sample_rate, channels)
+
+    both = encode_both(samples, wanted, tmp_path, window_bytes=window_for(wanted))
+
+    parallel, serial = decoded(both.parallel), decoded(both.serial)
+    assert both.facts.sample_frames == len(samples) // wanted.sample_frame_bytes
+    assert len(parallel) == 2 * channels * both.facts.sample_frames
+    assert parallel == serial
+    assert abs(both.size_ratio - 1) <= (0 if "bit_rate" in rate else 0.001)
+
+
+@pytest.mark.parametrize("sound", [sound for sound in SOUNDS if sound != "music"])
+@pytest.mark.parametrize("rate", [{"bit_rate": 128_000}, {"vbr_quality": 4}], ids=["cbr", "vbr"])
+def test_special_sounds_are_those_of_one_encoder(sound: str, rate: dict[str, int], tmp_path: Path) -> None:
+    both = encode_both(pcm(sound), encoding(**rate), tmp_path, window_bytes=4 * SMALL_WINDOW_BYTES)
+
+    assert decoded(both.parallel) == decoded(both.serial)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    mpeg_frames=st.sampled_from([1, 2, 391, 392, 784, 785, 833, 900]) | st.integers(0, 1000),
+    more=st.sampled_from([-1, 0, 1, 47, 528, 529, 576, 1105]) | st.integers(0, 1151),
+    workers=st.integers(1, 4),
+)
+def test_any_length_is_kept_to_the_sample(mpeg_frames: int, more: int, workers: int, tmp_path: Path) -> None:
+    sample_frames = max(1, 1152 * mpeg_frames + more)
+    samples = pcm()[: 8 * sample_frames]
+
+    both = encode_both(samples, encoding(), tmp_path, workers=workers)
+
+    assert both.facts.sample_frames == sample_frames
+    parallel = decoded(both.parallel)
+    assert len(parallel) == 4 * sample_frames
+    # ffmpeg itself writes up to 46 sample frames too little padding where more than one MPEG frame is padding.
+    assert parallel == decoded(both.serial)[: 4 * sample_frames]
+
+
+def test_without_knowing_the_length_the_result_is_the_same(tmp_path: Path) -> None:
+    wanted = encoding()
+    serial = encode_serially(pcm(), wanted, tmp_path / "serial.mp3")
+    with piped(pcm()) as pipe, (tmp_path / "parallel.mp3").open("wb") as destination:
+        facts = encode_in_parallel(
+            pipe,
+            wanted,
+            destination,
+            head=serial.read_bytes,
+            workers=3,
+            deadline=time.monotonic() + 60,
+            window_bytes=SMALL_WINDOW_BYTES,
+        )
+
+    assert facts.joins >= 1
+    assert decoded(tmp_path / "parallel.mp3") == decoded(serial)
+
+
+@pytest.mark.parametrize("rate", [{"bit_rate": 128_000}, {"vbr_quality": 2}], ids=["cbr", "vbr"])
+def test_tags_and_the_xing_header_are_those_of_one_encoder(rate: dict[str, int], tmp_path: Path) -> None:
+    both = encode_both(pcm(), encoding(**rate), tmp_path)
+
+    serial, parallel = both.serial.read_bytes(), both.parallel.read_bytes()
+    start = serial.index(b"\xff\xfb")
+    assert b"TIT2" in serial[:start]
+    assert parallel[:start] == serial[:start]
+    for data in (serial, parallel):
+        frames = list(iterate_mpeg_frames(data, start))
+        info = parse_info_tag(data, frames[0])
+        assert info is not None
+        assert info.lame is not None
+        assert info.mpeg_frames == len(frames) - 1
+        assert info.size_bytes == frames[-1].end - start == len(data) - start
+        assert info.lame.tag_crc_is_valid
+    if "bit_rate" in rate:
+        # The same to the byte, but for the CRCs: what fills unused bits differs, and nobody plays it.
+        assert parallel[start : start + 36 + 120 + 32] == serial[start : start + 36 + 120 + 32]
+        assert len(parallel) == len(serial)
+
+
+def test_the_head_may_come_late_but_not_too_late(tmp_path: Path) -> None:
+    wanted = encoding()
+    head = encode_serially(pcm()[:80_000], wanted, tmp_path / "head.mp3").read_bytes()
+    known = [b""]
+    for then, fails in ((lambda: known.insert(0, head), False), (lambda: known.insert(0, b""), True)):
+        with piped(pcm(), then=then) as pipe, (tmp_path / "parallel.mp3").open("wb") as destination:
+            try:
+                encode_in_parallel(
+                    pipe,
+                    wanted,
+                    destination,
+                    head=lambda: known[0],
+                    workers=2,
+                    deadline=time.monotonic() + 60,
+                )
+            except ParallelEncodingFailed:
+                assert fails
+            else:
+                assert not fails
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("exit 1", id="exits"),
+        pytest.param("cat >/dev/null", id="writes-nothing-and-succeeds"),
+        pytest.param("cat", id="writes-something-else"),
+        pytest.param("head -c 3000000 >/dev/null; exit 1", id="breaks-off"),
+        pytest.param("exec 0<&-; sleep 10", id="stops-reading"),
+    ],
+)
+def test_an_encoder_that_fails_is_noticed(script: str, tmp_path: Path) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    good = encoding()
+    head = encode_serially(pcm()[:80_000], good, tmp_path / "head.mp3").read_bytes()
+    bad = Encoding(str(program), good.sample_format, good.sample_rate, good.channels, good.bit_rate, None)
+
+    with (
+        piped(pcm()) as pipe,
+        (tmp_path / "parallel.mp3").open("wb") as destination,
+        pytest.raises(ParallelEncodingFailed),
+    ):
+        encode_in_parallel(pipe, bad, destination, head=lambda: head, workers=2, deadline=time.monotonic() + 30)
+
+    assert no_children()
+
+
+def test_no_pcm_is_no_result(tmp_path: Path) -> None:
+    wanted = encoding()
+    head = encode_serially(pcm()[:80_000], wanted, tmp_path / "head.mp3").read_bytes()
+
+    with (
+        piped(b"") as pipe,
+        (tmp_path / "parallel.mp3").open("wb") as destination,
+        pytest.raises(ParallelEncodingFailed),
+    ):
+        encode_in_parallel(pipe, wanted, destination, head=lambda: head, workers=2, deadline=time.monotonic() + 30)
+
+
+def test_the_deadline_ends_everything(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    try:
+        with (tmp_path / "parallel.mp3").open("wb") as destination, pytest.raises(TimeLimit):
+            encode_in_parallel(
+                reading, encoding(), destination, head=lambda: b"", workers=2, deadline=time.monotonic() + 0.3
+            )
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+    assert no_children()
+
+
+def test_progress_grows_and_what_it_raises_ends_everything(tmp_path: Path) -> None:
+    wanted = encoding()
+    head = encode_serially(pcm()[:80_000], wanted, tmp_path / "head.mp3").read_bytes()
+    seen: list[int] = []
+
+    def look(sample_frames: int) -> None:
+        seen.append(sample_frames)
+        if sample_frames > 400_000:
+            raise BrokenPipeError("mine")
+
+    with (
+        piped(6 * pcm()) as pipe,
+        (tmp_path / "parallel.mp3").open("wb") as destination,
+        pytest.raises(BrokenPipeError, match="mine"),
+    ):
+        encode_in_parallel(
+            pipe,
+            wanted,
+            destination,
+            head=lambda: head,
+            workers=2,
+            deadline=time.monotonic() + 30,
+            on_progress=look,
+        )
+
+    assert seen == sorted(seen)
+    assert 400_000 < seen[-1] < 6 * SECONDS * 32_000
+    assert no_children()
+
+
+def no_children() -> bool:
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+    return True
+
+
+needs_judges = pytest.mark.skipif(
+    not all(map(shutil.which, ("mp3val", "mpg123", "lame"))), reason="mp3val, mpg123 and lame are not installed"
+)
+
+
+@needs_judges
+@pytest.mark.parametrize("rate", [{"bit_rate": 64_000}, {"bit_rate": 320_000}, {"vbr_quality": 0}, {"vbr_quality": 6}])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_other_programs_find_no_fault_and_agree_on_the_length(
+    channels: int, rate: dict[str, int], tmp_path: Path
+) -> None:
+    samples = pcm("music", 32_000, channels)
+
+    both = encode_both(samples, encoding(32_000, channels, **rate), tmp_path)
+
+    report = subprocess.run(["mp3val", both.parallel], capture_output=True, check=True, text=True).stdout
+    assert "WARNING" not in report
+    assert "ERROR" not in report
+    mpg123 = subprocess.run(["mpg123", "-q", "-s", both.parallel], capture_output=True, check=True)
+    assert mpg123.stderr == b""
+    wav = tmp_path / "lame.wav"
+    subprocess.run(["lame", "--silent", "--decode", both.parallel, wav], capture_output=True, check=True)
+    size = 2 * channels * both.facts.sample_frames
+    assert (len(mpg123.stdout), wav.stat().st_size - 44, len(decoded(both.parallel))) == (size, size, size)
