@@ -13,7 +13,7 @@ from audiojobs.announcements import Announcer
 from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.settings import ResampleSettings
 from audiojobs.store import JobStore
-from audiojobs.telemetry import instrumented
+from audiojobs.telemetry import adopt, instrumented
 from resample.resampling import Invocation, Outcome, Resampling, UploadEvent
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def _view(outcome: Outcome | None) -> dict[str, Any] | None:
 
 @cache
 def _resampling() -> Resampling:
+    adopt(__package__)
     settings = ResampleSettings.from_environment(os.environ)
     return Resampling(
         settings,

@@ -5,6 +5,7 @@ A link's secret and a presigned URL never go to a log, a metric or an event.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-__all__ = ["MetricUnit", "instrumented", "logger", "metrics"]
+__all__ = ["MetricUnit", "adopt", "instrumented", "logger", "metrics"]
 
 Handler = Callable[[dict[str, Any], Any], Any]
 
@@ -21,6 +22,14 @@ Handler = Callable[[dict[str, Any], Any], Any]
 def logger() -> Logger:
     """The JSON logger; service name and level come from the environment (``POWERTOOLS_*``)."""
     return Logger(utc=True)
+
+
+def adopt(package: str) -> None:
+    """Let the standard loggers of a package write as ours does: JSON, with the invocation's context."""
+    adopted = logging.getLogger(package)
+    adopted.handlers = [logger().registered_handler]
+    adopted.setLevel(logger().log_level)
+    adopted.propagate = False
 
 
 @cache
