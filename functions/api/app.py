@@ -16,6 +16,7 @@ from api.requests import parse_job_request, parse_limit, parse_upload_key
 from api.responses import empty_response, html_response, json_response, problem_response
 from audiojobs import clients
 from audiojobs.errors import AudioJobError, InternalError, JobNotFound, RequestError
+from audiojobs.job import Status, rfc3339
 from audiojobs.links import link_url
 from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.purges import PurgeSchedule
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 resolver = APIGatewayRestResolver()
+
+REPRESENTATION = "return=representation"
 
 
 @instrumented
@@ -74,14 +77,21 @@ def renew_link(job_id: str) -> Response[str]:
 @resolver.route("/d/<token>", method=["GET", "HEAD"])
 def look_at_link(token: str) -> Response[str]:
     job = _links().look(token)
-    if not _wants_page():
-        return json_response(200, job.as_json())
-    return _page(200, job_page(job, download_window_seconds=_settings().download_window_seconds))
+    if _wants_page():
+        return _page(200, job_page(job, _settings()))
+    if job.status is Status.AWAITING_UPLOAD:
+        return json_response(200, {**job.as_json(), "upload": _jobs().presign_upload(job)})
+    return json_response(200, job.as_json())
 
 
 @resolver.post("/d/<token>")
 def claim_link(token: str) -> Response[str]:
-    return empty_response(303, {"Location": _links().claim(token)})
+    claim = _links().claim(token)
+    if not _wants_representation():
+        return empty_response(303, {"Location": claim.url})
+    download = {"url": claim.url, "expires_at": rfc3339(claim.expires_at)}
+    applied = {"Preference-Applied": REPRESENTATION}
+    return json_response(200, {**claim.job.as_json(), "download": download}, applied)
 
 
 @resolver.delete("/d/<token>")
@@ -98,16 +108,16 @@ def get_openapi() -> Response[str]:
 @resolver.exception_handler(RequestError)  # type: ignore[untyped-decorator]
 def refuse(error: RequestError) -> Response[str]:
     logger().info("refused", extra={"code": error.code})
-    return _page(error.http_status, refusal_page(error)) if _wants_page() else problem_response(error)
+    return _refusal(error)
 
 
 @resolver.exception_handler(Exception)  # type: ignore[untyped-decorator]
 def fail(error: Exception) -> Response[str]:
     if not isinstance(error, AudioJobError):
         logger().exception("unexpected")
-        error = InternalError()
+        return problem_response(InternalError())
     logger().error("failed", extra={"code": error.code})
-    return problem_response(error)
+    return _refusal(error)
 
 
 @resolver.not_found
@@ -121,8 +131,19 @@ def _wants_page() -> bool:
     return event.path.startswith("/d/") and "text/html" in (event.headers.get("accept") or "")
 
 
+def _wants_representation() -> bool:
+    """RFC 7240: scripts can't see where a redirect leads, so they ask for the job and the address instead."""
+    preferences = resolver.current_event.headers.get("prefer") or ""
+    return REPRESENTATION in (preference.strip().lower() for preference in preferences.split(","))
+
+
+def _refusal(error: AudioJobError) -> Response[str]:
+    return _page(error.http_status, refusal_page(error, _settings())) if _wants_page() else problem_response(error)
+
+
 def _page(status_code: int, html: str) -> Response[str]:
-    return html_response(status_code, html, {"Content-Security-Policy": content_security_policy(_results().origin())})
+    policy = content_security_policy(upload_origin=_uploads().origin(), download_origin=_results().origin())
+    return html_response(status_code, html, {"Content-Security-Policy": policy})
 
 
 def _public_url() -> str:
@@ -145,6 +166,11 @@ def _store() -> JobStore:
 
 
 @cache
+def _uploads() -> UploadObjects:
+    return UploadObjects(clients.s3(), _settings().upload_bucket)
+
+
+@cache
 def _results() -> ResultObjects:
     return ResultObjects(clients.s3(), _settings().result_bucket)
 
@@ -156,8 +182,7 @@ def _schedule() -> PurgeSchedule:
 
 @cache
 def _jobs() -> Jobs:
-    uploads = UploadObjects(clients.s3(), _settings().upload_bucket)
-    return Jobs(_settings(), _store(), uploads, _results(), _schedule())
+    return Jobs(_settings(), _store(), _uploads(), _results(), _schedule())
 
 
 @cache

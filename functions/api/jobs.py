@@ -76,16 +76,18 @@ class Jobs:
             secret_hash=hash_secret(secret),
         )
         self._store.create(job)
-        presigned = self._uploads.presign(
-            job.upload_key, size_bytes=request.size_bytes, expires_in_seconds=self._settings.upload_url_seconds
-        )
-        upload = {
+        return CreatedJob(job, self.presign_upload(job, size_bytes=request.size_bytes), secret)
+
+    def presign_upload(self, job: Job, *, size_bytes: int | None = None) -> dict[str, Any]:
+        """How to upload to a job that awaits it, from now on. Nothing is changed: it can be had any number of times."""
+        seconds = self._settings.upload_url_seconds
+        presigned = self._uploads.presign(job.upload_key, size_bytes=size_bytes, expires_in_seconds=seconds)
+        return {
             "method": presigned.method,
             "url": presigned.url,
             "headers": presigned.headers,
-            "expires_at": rfc3339(now + self._settings.upload_url_seconds),
+            "expires_at": rfc3339(self._clock() + seconds),
         }
-        return CreatedJob(job, upload, secret)
 
     def get(self, job_id: str) -> Job:
         """Raises :class:`~audiojobs.errors.JobNotFound`."""
@@ -128,7 +130,7 @@ class Jobs:
             self._store.purge(job.id, now=now)
         except Refused as refused:
             raise JobNotFound from refused
-        self._uploads.delete(job.upload_key, etag=job.upload_etag if job.origin is Origin.DIRECT else None)
+        self._uploads.delete(job)
         self._results.delete(job.result_key)
 
 

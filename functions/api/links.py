@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from api.jobs import why_not_ready
 from audiojobs.errors import JobNotFound
@@ -13,6 +14,15 @@ from audiojobs.objects import ResultObjects
 from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import ApiSettings
 from audiojobs.store import JobStore, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim that was granted: the presigned URL of the result, and when it dies."""
+
+    job: Job
+    url: str
+    expires_at: float
 
 
 class Links:
@@ -41,7 +51,7 @@ class Links:
             raise JobNotFound
         return job.seen_at(self._clock())
 
-    def claim(self, token: str) -> str:
+    def claim(self, token: str) -> Claim:
         """Spend the link for a presigned URL that lives as long as the download window.
 
         The purge is scheduled before the claim is granted, so that nothing claimed is ever left lying.
@@ -55,7 +65,10 @@ class Links:
         self._schedule.add(job.id, delay_seconds=window + 1)
         now = self._clock()
         try:
-            self._store.claim(job.id, now=now, secret_hash=hash_secret(token.partition(".")[2]), purge_at=now + window)
+            claimed = self._store.claim(
+                job.id, now=now, secret_hash=hash_secret(token.partition(".")[2]), purge_at=now + window
+            )
         except Refused as refused:
             raise why_not_ready(refused.job.seen_at(now)) if refused.job else JobNotFound() from refused
-        return self._results.presign(job.result_key, filename=job.download_filename, expires_in_seconds=window)
+        url = self._results.presign(job.result_key, filename=job.download_filename, expires_in_seconds=window)
+        return Claim(claimed, url, now + window)

@@ -1,111 +1,172 @@
-"""The page behind a one-time link: what the job is, and a button that claims.
+"""The page behind a one-time link: what the job is, and what can be done with it.
 
-One self-contained document without scripts; everything that came from outside is escaped.
+``page.html`` is the whole page: style, script and words in one file that asks nobody else for anything. Here the state
+is filled in, escaped, so that the page says the same without JavaScript, where Download is a plain form. With it, the
+script reads the job as JSON from the same address.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
 from html import escape
+from pathlib import Path
+from typing import Any
 
-from audiojobs.errors import RequestError
+from audiojobs.errors import AudioJobError, JobNotFound
 from audiojobs.job import Job, Status, rfc3339
+from audiojobs.settings import ApiSettings
 
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 1rem/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 34rem; padding: 0 1rem; }
-h1 { font-size: 1.4rem; overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; }
-dd { margin: 0; }
-button { font: inherit; font-weight: 600; padding: .7rem 1.4rem; border: 0; border-radius: .5rem;
-  background: #1f5fbf; color: #fff; cursor: pointer; }
-button:focus-visible { outline: 3px solid #f5a623; outline-offset: 2px; }
-progress { width: 100%; }
-"""
-
-_REFRESH_SECONDS = 3
-
-_SENTENCES = {
-    Status.AWAITING_UPLOAD: "The file has not been uploaded yet.",
-    Status.PROCESSING: "The file is being resampled. This page looks again by itself.",
-    Status.CLAIMED: "The file was already claimed. The link works once, and it is spent.",
-    Status.PURGED: "The file was downloaded or deleted. Nothing of it is kept.",
-    Status.EXPIRED: "The link has expired, and the file is deleted. Please ask for the file to be sent again.",
-}
+_FILE = Path(__file__).with_name("page.html")
+_PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
+_REFRESH = '<noscript><meta http-equiv="refresh" content="3"></noscript>'
 
 
-def content_security_policy(download_origin: str) -> str:
-    """Our own style, our own form, and where a claim redirects to: browsers hold a form to its redirects too."""
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self' {download_origin};"
-        " base-uri 'none'; frame-ancestors 'none'"
+def content_security_policy(*, upload_origin: str, download_origin: str) -> str:
+    """Our own style and script by their hashes, and requests to nobody but us and the upload bucket.
+
+    A claim without JavaScript is a form that is redirected to the result bucket: browsers hold a form to its
+    redirects too. The script can't make markup from text at all (Trusted Types).
+    """
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {_hash_of('script')}",
+            f"style-src {_hash_of('style')}",
+            "img-src data:",
+            f"connect-src 'self' {upload_origin}",
+            f"form-action 'self' {download_origin}",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
     )
 
 
-def job_page(job: Job, *, download_window_seconds: int) -> str:
+def job_page(job: Job, settings: ApiSettings) -> str:
     """The page of a job, as it is now."""
+    lead = _texts()["leads"][_text_key(job)]
+    waits = job.status in (Status.AWAITING_UPLOAD, Status.PROCESSING)
+    return _filled(settings, title=job.filename, lead=lead, content=_content(job, settings), refresh=waits)
+
+
+def refusal_page(error: AudioJobError, settings: ApiSettings) -> str:
+    """The page for what can't be given; the same for every cause of an unknown link."""
+    if isinstance(error, JobNotFound):
+        texts = _texts()
+        return _filled(
+            settings, title=error.title, lead=texts["leads"]["unknown"], content=_paragraph(texts["hints"]["unknown"])
+        )
+    return _filled(settings, title=error.title, lead=error.detail, content="")
+
+
+def _content(job: Job, settings: ApiSettings) -> str:
+    """What stands below the sentence about the state; the script replaces it."""
+    texts = _texts()
     match job.status:
-        case Status.READY:
-            content = _ready(job, download_window_seconds)
-        case Status.FAILED:
-            reason = job.error.detail if job.error else "No reason is known."
-            content = f"<p>The file could not be resampled.</p><p><strong>{escape(reason)}</strong></p>"
+        case Status.AWAITING_UPLOAD:
+            return _without_script(texts["no-script-upload"])
         case Status.PROCESSING:
-            content = (
-                f"<p>{_SENTENCES[job.status]}</p>"
-                f'<progress max="1" value="{job.progress}" aria-label="Progress">{job.progress:.0%}</progress>'
+            return (
+                f'<progress max="1" value="{job.progress}" aria-label="Resampling">{job.progress:.0%}</progress>'
+                + _without_script(texts["no-script-refresh"])
+            )
+        case Status.READY:
+            return (
+                "".join(_paragraph(warning.detail, "warning") for warning in job.warnings)
+                + _facts(job)
+                + '<form method="post"><button class="wide">Download</button></form>'
+                + _paragraph(_with_window(texts["once"], settings), "note")
+            )
+        case Status.FAILED:
+            code = job.error.code if job.error else ""
+            return (_paragraph(job.error.detail, "problem") if job.error else "") + _paragraph(
+                texts["hints"].get(code, texts["hints"]["failed"])
             )
         case _:
-            content = f"<p>{_SENTENCES[job.status]}</p>"
-    waits = job.status in (Status.AWAITING_UPLOAD, Status.PROCESSING)
-    return _document(job.filename, content, refresh=waits)
+            return _paragraph(_with_window(texts["hints"][_text_key(job)], settings))
 
 
-def refusal_page(error: RequestError) -> str:
-    """The page for what can't be given; the same for every cause of an unknown link."""
-    is_plain = error.detail == f"{error.title}."
-    return _document(error.title, "" if is_plain else f"<p>{escape(error.detail)}</p>")
-
-
-def _ready(job: Job, download_window_seconds: int) -> str:
+def _facts(job: Job) -> str:
     result = job.result
-    facts = (
-        {
-            "Length": _clock(result.duration_seconds),
-            "Size": f"{result.size_bytes / 1e6:,.1f} MB",
-            "Format": f"MP3, {result.sample_rate / 1000:g} kHz, {result.bit_rate / 1000:.0f} kb/s",
-            "Kept until": rfc3339(job.expires_at).replace("T", " ").replace("Z", " UTC"),
-        }
-        if result
-        else {}
-    )
-    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    return (
-        f"<dl>{rows}</dl>"
-        '<form method="post"><button>Download</button></form>'
-        "<p>The link works once. A broken download can be resumed for "
-        f"{_duration(download_window_seconds)}; then the file is deleted.</p>"
-    )
+    if not result:
+        return ""
+    rows = {
+        "Length": _clock(result.duration_seconds),
+        "Size": f"{result.size_bytes / 1e6:,.1f} MB",
+        "Format": f"MP3, {result.sample_rate / 1000:g} kHz, {result.bit_rate / 1000:.0f} kb/s",
+        "Kept until": rfc3339(job.expires_at).replace("T", " ").replace("Z", " UTC"),
+    }
+    cells = "".join(f'<tr><th scope="row">{name}</th><td>{escape(value)}</td></tr>' for name, value in rows.items())
+    return f"<table><tbody>{cells}</tbody></table>"
 
 
-def _document(title: str, content: str, *, refresh: bool = False) -> str:
-    look_again = f'<meta http-equiv="refresh" content="{_REFRESH_SECONDS}">' if refresh else ""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"{look_again}<title>{escape(title)} - Audio Resampler</title><style>{_STYLE}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1>{content}</main></body></html>"
-    )
+def _filled(settings: ApiSettings, *, title: str, lead: str, content: str, refresh: bool = False) -> str:
+    values = {
+        "title": escape(title),
+        "lead": escape(lead),
+        "content": content,
+        "refresh": _REFRESH if refresh else "",
+        "download_window_seconds": str(settings.download_window_seconds),
+        "max_upload_bytes": str(settings.max_upload_bytes),
+    }
+    # In one pass: what was filled in is never looked at again, whatever a file is called.
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], _document())
+
+
+@cache
+def _document() -> str:
+    return _FILE.read_text(encoding="utf-8")
+
+
+@cache
+def _texts() -> Mapping[str, Any]:
+    """The page's own words, which the script reads too."""
+    block = re.search(r'<script type="application/json" id="texts">(.*?)</script>', _document(), re.DOTALL)
+    texts: Mapping[str, Any] = json.loads(block[1]) if block else {}
+    return texts
+
+
+@cache
+def _hash_of(tag: str) -> str:
+    """The source expression that allows the one inline ``<tag>`` of the page."""
+    block = re.search(rf"<{tag}>(.*?)</{tag}>", _document(), re.DOTALL)
+    digest = hashlib.sha256(block[1].encode() if block else b"").digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _text_key(job: Job) -> str:
+    if job.status is Status.EXPIRED:
+        return "expired-result" if job.result else "expired-upload"
+    return str(job.status)
+
+
+def _paragraph(text: str, kind: str = "") -> str:
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def _without_script(text: str) -> str:
+    return f"<noscript>{_paragraph(text)}</noscript>"
+
+
+def _with_window(text: str, settings: ApiSettings) -> str:
+    return text.replace("{window}", _duration(settings.download_window_seconds))
 
 
 def _clock(seconds: float) -> str:
-    """83.2 -> 1:23."""
+    """83.2 -> 1:23, 3723 -> 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _duration(seconds: int) -> str:
     """300 -> 5 minutes."""
-    return f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds"
+    if seconds >= 120:
+        return f"{round(seconds / 60)} minutes"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"

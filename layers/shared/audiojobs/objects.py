@@ -16,6 +16,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from audiojobs.errors import InternalError, UploadReplaced
+from audiojobs.job import Job, Origin
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -32,10 +33,14 @@ _TRANSFER = TransferConfig(max_concurrency=2, multipart_chunksize=8 * 1024 * 102
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An uploaded object, pinned by its ``etag``: what replaces it is another upload."""
+    """An uploaded object, pinned by its ``etag``: what replaces it is another upload.
+
+    The same file uploaded again has the same ETag; only ``last_modified`` (Unix time, in whole seconds) is another.
+    """
 
     key: str
     etag: str
+    last_modified: float
     size_bytes: int
     metadata: Mapping[str, str]
 
@@ -64,7 +69,13 @@ class UploadObjects:
             if _status(error) == 404:
                 return None
             raise InternalError from error
-        return Upload(key, answer["ETag"], answer["ContentLength"], answer.get("Metadata", {}))
+        return Upload(
+            key,
+            answer["ETag"],
+            answer["LastModified"].timestamp(),
+            answer["ContentLength"],
+            answer.get("Metadata", {}),
+        )
 
     def read(self, upload: Upload, offset: int, length: int) -> bytes:
         """Up to ``length`` bytes from ``offset``; nothing from beyond the end.
@@ -104,11 +115,20 @@ class UploadObjects:
                 if failures == _MAX_BROKEN_DOWNLOADS:
                     raise InternalError from error
 
-    def delete(self, key: str, *, etag: str | None = None) -> None:
-        """Delete the object at a key; with ``etag``, only this very object: one that took its place stays."""
-        pinned = {"IfMatch": etag} if etag else {}
+    def delete(self, job: Job) -> None:
+        """Delete the upload of a job, and nothing that took its place.
+
+        Whatever lies at the key of an API job belongs to it. A direct upload is told from what replaced it by its
+        ETag, and from the same file uploaded again by the time: its job is younger than the upload.
+        """
+        pinned = {}
+        if job.origin is Origin.DIRECT:
+            there = self.find(job.upload_key)
+            if there is None or there.etag != job.upload_etag or there.last_modified > job.created_at:
+                return
+            pinned = {"IfMatch": there.etag}
         try:
-            self._client.delete_object(Bucket=self._bucket, Key=key, **pinned)  # type: ignore[arg-type]
+            self._client.delete_object(Bucket=self._bucket, Key=job.upload_key, **pinned)  # type: ignore[arg-type]
         except _FAILURES as error:
             if _status(error) not in (404, 409, 412):
                 raise InternalError from error
@@ -120,6 +140,10 @@ class UploadObjects:
             parameters["ContentLength"] = size_bytes
         url = self._client.generate_presigned_url("put_object", Params=parameters, ExpiresIn=expires_in_seconds)
         return PresignedUpload("PUT", url, {})
+
+    def origin(self) -> str:
+        """The web origin of presigned URLs, as a Content-Security-Policy spells it."""
+        return _origin(self.presign("any", size_bytes=None, expires_in_seconds=1).url)
 
 
 class ResultObjects:
@@ -174,8 +198,7 @@ class ResultObjects:
 
     def origin(self) -> str:
         """The web origin of presigned URLs, as a Content-Security-Policy spells it."""
-        url = urlsplit(self.presign("any", filename="any", expires_in_seconds=1))
-        return f"{url.scheme}://{url.netloc}"
+        return _origin(self.presign("any", filename="any", expires_in_seconds=1))
 
     def presign(self, key: str, *, filename: str, expires_in_seconds: int) -> str:
         """A presigned GET that saves under ``filename`` (RFC 6266)."""
@@ -198,6 +221,11 @@ def content_disposition(filename: str) -> str:
     )
     ascii_name = printable.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(printable, safe='')}"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _status(error: Exception) -> int:

@@ -1,0 +1,71 @@
+"""A real browser at the page: Debian's Chromium, headless, driven by Playwright."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Skips where Chromium is not installed; `make test` installs it."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass(slots=True)
+class Visitor:
+    """A browser window, and every complaint that the browser had about the page."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", lambda message: self._heard(message))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        """What no page can prevent is that Chromium notes answers such as 404 and broken connections."""
+        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+            self.complaints.append(message.text)
+
+    def barriers(self) -> list[tuple[str, list[str]]]:
+        """What axe finds that keeps people out: rule and elements."""
+        found: list[dict[str, Any]] = Axe().run(self.page, options={"runOnly": RULES}).response["violations"]
+        return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
+
+
+@contextmanager
+def visitor(browser: Browser, **options: Any) -> Iterator[Visitor]:
+    """A window with nothing remembered; `options` are those of Playwright's `new_context`."""
+    context: BrowserContext = browser.new_context(locale="en-GB", **options)
+    context.set_default_timeout(20_000)
+    try:
+        yield Visitor(context.new_page())
+    finally:
+        context.close()

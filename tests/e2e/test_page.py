@@ -1,0 +1,353 @@
+"""The page behind a link, in a real browser: what a person with a file sees and does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.e2e.browser import Visitor, chromium, visitor
+from tests.e2e.figures import decode
+from tests.e2e.service import Service
+from tests.e2e.sounds import song
+
+FILENAME = "Grüße <b>&amp; Küsse<b>.wav"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def window(browser: Browser) -> Iterator[Visitor]:
+    """A window in which the browser has had nothing to complain about at the end."""
+    with visitor(browser) as window:
+        yield window
+        assert window.complaints == []
+
+
+@pytest.fixture(scope="module")
+def wav(files: Path) -> Path:
+    return song(files / FILENAME, seconds=2)
+
+
+@pytest.fixture
+def ready(service: Service, wav: Path) -> dict[str, Any]:
+    """A job that is ready, with its link."""
+    job = service.create_job(FILENAME)
+    service.send(job, wav)
+    service.ready(job["id"])
+    return job
+
+
+def choose(page: Page, path: Path) -> None:
+    page.get_by_label(re.compile("Drop an audio file here")).set_input_files(path)
+
+
+def delete_now(page: Page) -> None:
+    page.get_by_role("button", name="Delete now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("The file is deleted. Nothing of it is kept.").first).to_be_visible()
+
+
+def test_a_file_goes_all_the_way_through_the_page(service: Service, window: Visitor, wav: Path) -> None:
+    job = service.create_job(FILENAME)
+    page = window.page
+    page.goto(job["link"])
+    expect(page.get_by_role("heading", level=1)).to_have_text(FILENAME)
+
+    choose(page, wav)
+    expect(page.get_by_role("button", name="Download")).to_be_visible()
+    assert page.title().startswith("Ready: ")
+    expect(page.get_by_role("row", name="Sample rate")).to_contain_text("44.1\u00a0kHz32\u00a0kHz")
+    expect(page.get_by_text("The link works once.")).to_be_visible()
+
+    with page.expect_download() as first:
+        page.get_by_role("button", name="Download").click()
+    with page.expect_download() as again:
+        page.get_by_role("link", name="Start the download again").click()
+
+    assert first.value.suggested_filename.startswith("Grüße")
+    assert first.value.suggested_filename.endswith(".32k.mp3")
+    assert Path(first.value.path()).read_bytes() == Path(again.value.path()).read_bytes()
+    assert decode(service.programs, Path(first.value.path()), 32_000).sample_frames == 64_000
+    expect(page.get_by_text("Nothing of it is kept.").first).to_be_visible()
+    service.purged(job["id"])
+
+
+def test_a_reloaded_page_can_still_start_the_download_again(window: Visitor, ready: dict[str, Any]) -> None:
+    page = window.page
+
+    def lengthen(route: Route) -> None:
+        """The stack's download window is short, so that tests see its end; here it must not end meanwhile."""
+        if route.request.method == "POST":
+            granted = route.fetch()
+            document = granted.json()
+            document["download"]["expires_at"] = "2100-01-01T00:00:00Z"
+            route.fulfill(response=granted, json=document)
+        else:
+            route.continue_()
+
+    page.route("**/d/*", lengthen)
+    page.goto(ready["link"])
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    url = download.value.url
+
+    page.reload()
+
+    expect(page.get_by_role("link", name="Start the download again")).to_have_attribute("href", url)
+
+
+def test_another_window_learns_that_the_link_is_spent(service: Service, window: Visitor, ready: dict[str, Any]) -> None:
+    page = window.page
+    page.goto(ready["link"])
+    expect(page.get_by_role("button", name="Download")).to_be_visible()
+    service.claim(ready["link"])
+
+    page.get_by_role("button", name="Download").click()
+
+    expect(page.get_by_text("The link was used, and it works only once.").first).to_be_visible()
+    expect(page.get_by_role("link", name="Start the download again")).to_have_count(0)
+
+
+def test_without_javascript_the_form_downloads(browser: Browser, ready: dict[str, Any]) -> None:
+    with visitor(browser, java_script_enabled=False) as window:
+        page = window.page
+        page.goto(ready["link"])
+        expect(page.get_by_role("heading", level=1)).to_have_text(FILENAME)
+
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download").click()
+        assert Path(download.value.path()).stat().st_size > 10_000
+
+        page.goto(ready["link"])
+        expect(page.get_by_text("The link was used, and it works only once.")).to_be_visible()
+        assert window.complaints == []
+
+
+def test_without_javascript_a_second_claim_is_answered_with_a_page(
+    browser: Browser, service: Service, ready: dict[str, Any]
+) -> None:
+    with visitor(browser, java_script_enabled=False) as window:
+        window.page.goto(ready["link"])
+        service.claim(ready["link"])
+
+        window.page.get_by_role("button", name="Download").click()
+
+        expect(window.page.get_by_role("heading", level=1)).to_have_text("The file was already downloaded or deleted")
+
+
+def test_an_upload_that_breaks_off_begins_again(service: Service, window: Visitor, wav: Path) -> None:
+    job = service.create_job(FILENAME)
+    page = window.page
+    page.goto(job["link"])
+    broken: list[str] = []
+
+    def break_once(route: Route) -> None:
+        if route.request.method == "PUT" and not broken:
+            broken.append(route.request.url)
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route(f"**/{service.uploads}/**", break_once)
+    choose(page, wav)
+
+    expect(page.get_by_text("The connection broke off.", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Try again now").click()
+    expect(page.get_by_role("button", name="Download")).to_be_visible()
+    assert broken
+    service.delete(job["id"])
+
+
+def test_an_upload_shows_its_speed_and_can_be_cancelled(service: Service, window: Visitor, files: Path) -> None:
+    job = service.create_job("long.wav")
+    page = window.page
+    page.goto(job["link"])
+    wire = page.context.new_cdp_session(page)
+    wire.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 400_000}
+    wire.send("Network.emulateNetworkConditions", slow)
+
+    choose(page, song(files / "long.wav", seconds=40))
+    expect(page.get_by_text(re.compile(r"[kM]B/s, \d+ seconds left"))).to_be_visible()
+    expect(page.get_by_role("progressbar", name="Upload")).to_be_visible()
+    assert re.match(r"\d+% long.wav", page.title())
+    page.get_by_role("button", name="Cancel").click()
+
+    expect(page.get_by_text("Drop an audio file here, or choose one")).to_be_visible()
+    assert service.job(job["id"])["status"] == "awaiting-upload"
+    delete_now(page)
+
+
+def test_a_dropped_file_is_taken_and_a_wrong_one_is_refused_before_it_is_sent(
+    service: Service, window: Visitor, files: Path
+) -> None:
+    job = service.create_job(FILENAME)
+    page = window.page
+    page.goto(job["link"])
+    expect(page.get_by_text("Drop an audio file here, or choose one")).to_be_visible()
+
+    drop(page, {"empty.wav": b""})
+    expect(page.get_by_role("alert")).to_have_text("empty.wav is empty (or a folder).")
+    drop(page, {"a.wav": b"1", "b.wav": b"2"})
+    expect(page.get_by_role("alert")).to_contain_text("One file at a time")
+    drop(page, {"dropped.wav": song(files / "short.wav", seconds=0.2).read_bytes()})
+
+    expect(page.get_by_role("button", name="Download")).to_be_visible()
+    service.delete(job["id"])
+
+
+def drop(page: Page, files: dict[str, bytes]) -> None:
+    given = [[name, list(content)] for name, content in files.items()]
+    data = page.evaluate_handle(
+        """(files) => {
+            const data = new DataTransfer();
+            for (const [name, bytes] of files) data.items.add(new File([new Uint8Array(bytes)], name));
+            return data;
+        }""",
+        given,
+    )
+    page.dispatch_event("main", "drop", {"dataTransfer": data})
+
+
+def test_delete_now_asks_first_and_then_deletes(service: Service, window: Visitor, ready: dict[str, Any]) -> None:
+    page = window.page
+    page.goto(ready["link"])
+
+    page.get_by_role("button", name="Delete now").click()
+    page.keyboard.press("Escape")
+    assert service.job(ready["id"])["status"] == "ready"
+    delete_now(page)
+
+    assert service.job(ready["id"])["status"] == "purged"
+    assert not [key for key in service.objects(service.results) if ready["id"] in key]
+    expect(page.get_by_role("button", name="Delete now")).to_have_count(0)
+
+
+def test_delete_now_ends_the_download_window(service: Service, window: Visitor, ready: dict[str, Any]) -> None:
+    page = window.page
+    page.goto(ready["link"])
+    with page.expect_download():
+        page.get_by_role("button", name="Download").click()
+
+    delete_now(page)
+
+    assert service.job(ready["id"])["status"] == "purged"
+
+
+def test_a_failed_file_says_why_and_what_helps(service: Service, window: Visitor, files: Path) -> None:
+    text = files / "notes.wav"
+    text.write_text("These are words, not sounds. " * 50)
+    job = service.create_job(text.name)
+    page = window.page
+    page.goto(job["link"])
+
+    choose(page, text)
+
+    expect(page.get_by_text("This file could not be resampled.").first).to_be_visible()
+    expect(page.get_by_text("Convert the file to one of these")).to_be_visible()
+    delete_now(page)
+
+
+def test_the_keyboard_reaches_everything(window: Visitor, ready: dict[str, Any]) -> None:
+    page = window.page
+    page.goto(ready["link"])
+    expect(page.get_by_role("button", name="Delete now")).to_be_visible()
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Download")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Delete now")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("Shift+Tab")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+
+
+def test_unknown_links_show_the_same_page_whatever_the_cause(
+    service: Service, window: Visitor, ready: dict[str, Any]
+) -> None:
+    address = ready["link"].rpartition("/")[0]
+    causes = [f"{address}/{'0' * 32}.{'A' * 43}", f"{address}/{ready['id']}.{'A' * 43}", f"{address}/nonsense"]
+
+    answers = [service.request("GET", link, headers={"Accept": "text/html"}) for link in causes]
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.content for answer in answers}) == 1
+
+    window.page.goto(causes[0])
+    expect(window.page.get_by_role("heading", level=1)).to_have_text("There is no such job")
+    expect(window.page.get_by_text("a newer link may have replaced it")).to_be_visible()
+    expect(window.page.get_by_role("button")).to_have_count(0)
+
+
+# ---------------------------------------------------------------- every state, for everybody
+
+SOURCE = {
+    "container": "wav",
+    "codec": "pcm_s24le",
+    "sample_rate": 44100,
+    "channels": 2,
+    "duration_seconds": 2834.6,
+    "size_bytes": 749_983_244,
+}
+RESULT = {
+    "sample_rate": 32000,
+    "bit_rate": 192000,
+    "channels": 2,
+    "duration_seconds": 2834.6,
+    "size_bytes": 68_030_000,
+    "passthrough": False,
+}
+NOTICE = {"code": "truncated-audio", "detail": "The file ends after 12.4 of the 60.0 seconds that it declares."}
+STATES: dict[str, tuple[dict[str, Any], str]] = {
+    "choose": ({}, "Drop an audio file here"),
+    "processing": ({"status": "processing", "progress": 0.43, "source": SOURCE}, "43 %"),
+    "ready": ({"status": "ready", "source": SOURCE, "result": RESULT, "warnings": [NOTICE]}, "The link works once"),
+    "unchanged": ({"status": "ready", "source": SOURCE, "result": {**RESULT, "passthrough": True}}, "byte for byte"),
+    "claimed": ({"status": "claimed", "source": SOURCE, "result": RESULT}, "If that was not you"),
+    "purged": ({"status": "purged"}, "Nothing of it is kept"),
+    "failed": ({"status": "failed", "error": NOTICE}, "Get a complete copy"),
+    "expired": ({"status": "expired", "result": RESULT}, "Nobody downloaded the file in time"),
+    "never-uploaded": ({"status": "expired"}, "Nobody uploaded a file in time"),
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_state_is_open_to_everybody(browser: Browser, service: Service, scheme: str) -> None:
+    """No barrier that axe can find, nothing that sticks out on a phone, no complaint of the browser."""
+    job = service.create_job("A rather long name of a file, as people have them, recorded on a Tuesday (final).wav")
+    given: dict[str, Any] = {}
+
+    def pretend(route: Route) -> None:
+        if route.request.headers.get("accept") == "application/json":
+            route.fulfill(json={**route.fetch().json(), **given})
+        else:
+            route.continue_()
+
+    with visitor(browser, color_scheme=scheme, viewport={"width": 1100, "height": 800}) as window:
+        page = window.page
+        page.route("**/d/*", pretend)
+        for name, (changes, words) in STATES.items():
+            given = changes
+            page.goto(job["link"])
+            expect(page.get_by_text(words).first).to_be_visible()
+            assert window.barriers() == [], name
+            page.set_viewport_size({"width": 320, "height": 640})
+            assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
+            page.set_viewport_size({"width": 1100, "height": 800})
+        page.get_by_role("button", name="Delete now").click()
+        assert window.barriers() == [], "dialog"
+        assert window.complaints == []
+    service.delete(job["id"])
