@@ -75,6 +75,15 @@ test-sam-local: $(VENV)/installed $(SAM_VENV)/installed ## `sam local` in contai
 layer: ## the ffmpeg layer, from source, cached
 	@$(MAKE) --no-print-directory -C layers/ffmpeg bin-dir
 
+.PHONY: layer-zips
+layer-zips: ## the ffmpeg layer for both processors, to publish by hand: build/ffmpeg-layer-*.zip
+	@for arch in x86_64 arm64; do \
+		rm -rf build/layer-$$arch; mkdir -p build/layer-$$arch; \
+		$(MAKE) --no-print-directory --directory layers/ffmpeg --makefile $$arch/Makefile \
+			build-FfmpegLayer ARTIFACTS_DIR=$(CURDIR)/build/layer-$$arch; \
+		(cd build/layer-$$arch && $(PYTHON) -m zipfile --create ../ffmpeg-layer-$$arch.zip bin share); \
+	done; ls -l build/*.zip
+
 .PHONY: build
 build: $(SAM_VENV)/installed ## sam build; make build ARCHITECTURE=arm64 for Graviton
 	$(SAM) build --config-env $(CONFIG) $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
