@@ -31,6 +31,7 @@ RETRY_GRACE_SECONDS = 300
 
 _API_KEY = re.compile(r"jobs/(?P<job_id>[0-9a-f]{32})")
 _MAX_KEY_BYTES = 1024  # of an S3 object key
+_MAX_FILENAME_BYTES = 255  # of the file systems that downloads are saved to
 
 
 class Status(StrEnum):
@@ -129,9 +130,14 @@ class Job:
 
     @property
     def download_filename(self) -> str:
-        """The uploader's file name with the new sample rate: ``song.wav`` -> ``song.32k.mp3``."""
+        """The uploader's file name with the new sample rate: ``song.wav`` -> ``song.32k.mp3``.
+
+        It is cut to what can be saved: the last part of a key can be four times as long.
+        """
+        suffix = f".{self.conversion.sample_rate / 1000:g}k.mp3"
         stem = PurePosixPath(self.filename).stem or "audio"
-        return f"{stem}.{self.conversion.sample_rate / 1000:g}k.mp3"
+        room = _MAX_FILENAME_BYTES - len(suffix)
+        return stem.encode()[:room].decode(errors="ignore") + suffix
 
     def seen_at(self, now: float) -> Job:
         """The job as it is at ``now``, whatever was last written.
