@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from audiojobs.errors import InternalError
-from audiojobs.job import Job, Origin, Status
+from audiojobs.job import Job, Status
 from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.purges import PurgeSchedule
 from audiojobs.store import JobStore
@@ -53,6 +53,6 @@ class Purging:
         self._results.delete(job.result_key)
         if self._results.exists(job.result_key):
             raise InternalError("The result is still there.")
-        if job.status is Status.PURGED:
+        if job.status is Status.PURGED and job.purge_at is None:
             # Deleted on request, perhaps in the middle of its upload or its conversion.
-            self._uploads.delete(job.upload_key, etag=job.upload_etag if job.origin is Origin.DIRECT else None)
+            self._uploads.delete(job)

@@ -242,21 +242,21 @@ class Resampling:
                 return Outcome(refused.job or job)
             return self._finish(job, upload, secret)
         if upload and job.origin is Origin.API and job.status in (Status.READY, Status.CLAIMED, Status.PURGED):
-            self._delete_original(job, upload)
+            self._delete_original(job)
         return Outcome(job)
 
     def _finish(self, job: Job, upload: Upload | None, secret: str | None) -> Outcome:
         """After the end of the work: the original goes, the news goes out. Each step may be done twice."""
         if upload and job.status is Status.READY:
-            self._delete_original(job, upload)
+            self._delete_original(job)
         link = link_url(self._settings.public_url, job.id, secret) if secret and job.status is Status.READY else None
         self._announcer.announce(job, link=link)
         self._store.end_announcement(job.id)
         return Outcome(job, link)
 
-    def _delete_original(self, job: Job, upload: Upload) -> None:
+    def _delete_original(self, job: Job) -> None:
         if not self._settings.keep_originals:
-            self._uploads.delete(job.upload_key, etag=upload.etag)
+            self._uploads.delete(job)
 
     def _convert(self, job: Job, upload: Upload, attempt: str, invocation: Invocation) -> Converted:
         """Put the result into the result bucket. Raises :class:`~audiojobs.errors.AudioJobError` or ``Refused``."""

@@ -20,10 +20,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from audiojobs import clients
 from audiojobs.objects import PresignedUpload, ResultObjects, UploadObjects
+from tests.unit.samples import api_job
 
 START_SECONDS = 60.0
 CONTENT = bytes(range(256)) * 40
-KEY = "jobs/0f8d3c1e5b7a49f2a6c4e8d0b1f3a597"
+JOB = api_job(id="0f8d3c1e5b7a49f2a6c4e8d0b1f3a597")
+KEY = JOB.upload_key
 ACCESS_KEY_ID, SECRET_ACCESS_KEY = "service", "only-known-to-this-test"
 
 
@@ -149,7 +151,9 @@ def put(http: requests.Session, upload: PresignedUpload, content: bytes) -> int:
 
 
 @pytest.mark.parametrize("size_bytes", [None, len(CONTENT)], ids=["any-size", "this-size"])
-def test_an_upload_is_taken(uploads: UploadObjects, http: requests.Session, size_bytes: int | None) -> None:
+def test_an_upload_is_taken(
+    client: Any, uploads: UploadObjects, http: requests.Session, size_bytes: int | None
+) -> None:
     upload = uploads.presign(KEY, size_bytes=size_bytes, expires_in_seconds=300)
 
     status = put(http, upload, CONTENT)
@@ -159,7 +163,7 @@ def test_an_upload_is_taken(uploads: UploadObjects, http: requests.Session, size
     assert found is not None
     assert found.size_bytes == len(CONTENT)
     assert b"".join(uploads.chunks(found)) == CONTENT
-    uploads.delete(KEY)
+    client.delete_object(Bucket="uploads", Key=KEY)
     assert uploads.find(KEY) is None
 
 
@@ -192,13 +196,13 @@ def test_an_upload_url_is_for_one_key_and_for_writing(uploads: UploadObjects, ht
     assert uploads.find(KEY[:-1] + "8") is None
 
 
-def test_an_upload_url_expires(uploads: UploadObjects, http: requests.Session) -> None:
+def test_an_upload_url_expires(client: Any, uploads: UploadObjects, http: requests.Session) -> None:
     url = uploads.presign(KEY, size_bytes=None, expires_in_seconds=2).url
 
     answer = until_refused(http, "PUT", url)
 
     assert answer.status_code == 403
-    uploads.delete(KEY)
+    client.delete_object(Bucket="uploads", Key=KEY)
 
 
 # ---------------------------------------------------------------- downloads

@@ -21,9 +21,9 @@ from tests.unit.gateway import Api
 SERVICE = "audio-resampler"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    """moto, once for all: boto3 clients take longer to make than a test takes to run."""
+    """moto, once for a file: boto3 clients take longer to make than a test takes to run."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN"):
             monkeypatch.delenv(name, raising=False)
@@ -90,7 +90,10 @@ def logs(aws: None) -> Iterator[Logs]:
     assert handlers
     stream = io.StringIO()
     before = [handler.setStream(stream) for handler in handlers]
+    engine = logging.getLogger(resample_app.__package__)
+    engine_before = (engine.handlers, engine.level, engine.propagate)
     yield Logs(stream)
+    engine.handlers, engine.level, engine.propagate = engine_before
     for handler, old in zip(handlers, before, strict=True):
         if old is not None:
             handler.setStream(old)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 
 from audiojobs import clients
 from audiojobs.errors import InternalError, UploadReplaced
+from audiojobs.job import Job
 from audiojobs.objects import Upload, content_disposition
 from tests.unit.cloud import Cloud, failing
+from tests.unit.samples import api_job, direct_job
 
 KEY = "any/ä key+100%.wav"
 
@@ -32,7 +35,9 @@ class TestUploads:
 
         upload = cloud.uploads.find(KEY)
 
-        assert upload == Upload(KEY, f'"{etag}"', 5, {"bit-rate": "64000"})
+        assert upload is not None
+        assert abs(upload.last_modified - time.time()) < 60
+        assert upload == Upload(KEY, f'"{etag}"', upload.last_modified, 5, {"bit-rate": "64000"})
 
     def test_nothing_is_found_where_nothing_is(self, cloud: Cloud) -> None:
         assert cloud.uploads.find(KEY) is None
@@ -95,23 +100,42 @@ class TestUploads:
         with pytest.raises(UploadReplaced):
             list(cloud.uploads.chunks(upload))
 
-    def test_a_pinned_delete_takes_the_object_and_not_what_took_its_place(self, cloud: Cloud) -> None:
-        first = put(cloud, b"first")
-        second = put(cloud, b"second")
+    def test_the_upload_of_a_job_is_deleted(self, cloud: Cloud) -> None:
+        api, direct = api_job(), direct_job(upload_key=KEY, upload_etag=f'"{cloud.upload(KEY)}"')
+        cloud.upload(api.upload_key)
 
-        cloud.uploads.delete(KEY, etag=first.etag)
+        cloud.uploads.delete(api)
         assert cloud.upload_keys() == [KEY]
 
-        cloud.uploads.delete(KEY, etag=second.etag)
+        cloud.uploads.delete(direct)
         assert cloud.upload_keys() == []
 
-    @pytest.mark.parametrize("etag", [None, '"etag"'], ids=["any", "pinned"])
-    def test_what_is_gone_can_be_deleted_again(self, cloud: Cloud, etag: str | None) -> None:
-        cloud.uploads.delete(KEY, etag=etag)
+    def test_what_took_the_place_of_a_direct_upload_stays(self, cloud: Cloud) -> None:
+        job = direct_job(upload_key=KEY, upload_etag=put(cloud, b"first").etag)
+        put(cloud, b"second")
 
-    def test_a_delete_that_fails_is_our_fault(self, cloud: Cloud) -> None:
-        with failing(clients.s3(), "DeleteObject"), pytest.raises(InternalError):
-            cloud.uploads.delete(KEY)
+        cloud.uploads.delete(job)
+
+        assert cloud.upload_keys() == [KEY]
+
+    def test_the_same_file_uploaded_again_stays(self, cloud: Cloud) -> None:
+        again = put(cloud, b"the same file")
+        job = direct_job(upload_key=KEY, upload_etag=again.etag, created_at=again.last_modified - 1)
+
+        cloud.uploads.delete(job)
+
+        assert cloud.upload_keys() == [KEY]
+
+    @pytest.mark.parametrize("job", [api_job(), direct_job(upload_etag='"etag"')], ids=["api", "direct"])
+    def test_what_is_gone_can_be_deleted_again(self, cloud: Cloud, job: Job) -> None:
+        cloud.uploads.delete(job)
+
+    @pytest.mark.parametrize("operation", ["HeadObject", "DeleteObject"])
+    def test_a_delete_that_fails_is_our_fault(self, cloud: Cloud, operation: str) -> None:
+        job = direct_job(upload_key=KEY, upload_etag=put(cloud, b"sound").etag)
+
+        with failing(clients.s3(), operation), pytest.raises(InternalError):
+            cloud.uploads.delete(job)
 
     @pytest.mark.parametrize(("size_bytes", "signed"), [(None, "host"), (5, "content-length;host")])
     def test_a_presigned_upload_holds_the_client_to_key_and_size(

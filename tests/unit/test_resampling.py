@@ -721,7 +721,7 @@ class TestDeletionMeanwhile:
         """As ``DELETE /jobs/{id}`` does."""
         job = service.cloud.job(job_id)
         service.cloud.store.purge(job_id, now=service.clock.now)
-        service.cloud.uploads.delete(job.upload_key)
+        service.cloud.uploads.delete(job)
         service.cloud.results.delete(job.result_key)
 
     @pytest.mark.parametrize("interval", [0.0, 1e9], ids=["seen by the progress", "seen at the end"])
