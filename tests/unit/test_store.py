@@ -437,6 +437,16 @@ def test_purging_does_not_make_a_job(store: JobStore) -> None:
     assert store.get("0" * 32) is None
 
 
+@pytest.mark.parametrize("job_id", ["", "x", "..", "A" * 32, "0" * 31, "0" * 33, "0" * 32 + "\n", "0" * 3000, "٠" * 32])
+def test_what_cannot_be_an_id_never_gets_to_the_table(store: JobStore, job_id: str) -> None:
+    with failing(clients.dynamodb(), "GetItem"), failing(clients.dynamodb(), "UpdateItem"):
+        assert store.get(job_id) is None
+        with pytest.raises(Refused) as refusal:
+            store.renew_link(job_id, now=NOW, secret_hash="b" * 64)
+
+    assert refusal.value.job is None
+
+
 class TestList:
     def test_the_jobs_of_a_key_come_newest_first_page_by_page(self, store: JobStore) -> None:
         jobs = [direct_job(created_at=NOW + number) for number in range(5)]

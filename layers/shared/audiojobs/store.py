@@ -33,7 +33,8 @@ RECORD_SECONDS = 7 * 24 * 3600
 _FAILURES = (ClientError, BotoCoreError)
 _BY_UPLOAD_KEY = "by-upload-key"
 
-# What a page may start at: DynamoDB fails on anything else, and then it would look like our fault.
+# Callers send what they like as an id or as a page's start. DynamoDB fails on a key that is too long or a number that
+# is none, and that would look like our fault.
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 _MOMENT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?", re.ASCII)
 
@@ -58,6 +59,8 @@ class JobStore:
 
     def get(self, job_id: str) -> Job | None:
         """The job as last written (a consistent read)."""
+        if not _JOB_ID.fullmatch(job_id):
+            return None
         try:
             answer = self._client.get_item(TableName=self._table, Key=_key(job_id), ConsistentRead=True)
         except _FAILURES as error:
@@ -273,6 +276,8 @@ class JobStore:
         ``own`` is a holder and the status that this write leaves: a job that is refused but has both was written by
         this very call.
         """
+        if not _JOB_ID.fullmatch(job_id):
+            raise Refused(None)
         attributes = {**changes, **(initial or {}), **(add or {})}
         sets = [f"#a_{name} = :a_{name}" for name in changes]
         sets += [f"#a_{name} = if_not_exists(#a_{name}, :a_{name})" for name in initial or {}]
