@@ -15,7 +15,7 @@ from api.page import content_security_policy, job_page, refusal_page
 from api.requests import parse_job_request, parse_limit, parse_upload_key
 from api.responses import empty_response, html_response, json_response, problem_response
 from audiojobs import clients
-from audiojobs.errors import AudioJobError, InternalError, JobNotFound, RequestError
+from audiojobs.errors import AudioJobError, FileError, InternalError, JobNotFound, RequestError
 from audiojobs.job import Status, rfc3339
 from audiojobs.links import link_url
 from audiojobs.objects import ResultObjects, UploadObjects
@@ -105,23 +105,24 @@ def get_openapi() -> Response[str]:
     return json_response(200, openapi(_public_url()))
 
 
-@resolver.exception_handler(RequestError)  # type: ignore[untyped-decorator]
-def refuse(error: RequestError) -> Response[str]:
+@resolver.exception_handler([RequestError, FileError])  # type: ignore[untyped-decorator]
+def refuse(error: AudioJobError) -> Response[str]:
     logger().info("refused", extra={"code": error.code})
     return _refusal(error)
 
 
 @resolver.exception_handler(Exception)  # type: ignore[untyped-decorator]
 def fail(error: Exception) -> Response[str]:
-    if not isinstance(error, AudioJobError):
-        logger().exception("unexpected")
-        return problem_response(InternalError())
-    logger().error("failed", extra={"code": error.code})
-    return _refusal(error)
+    ours = error if isinstance(error, AudioJobError) else InternalError()
+    logger().exception("failed", extra={"code": ours.code})
+    return _refusal(ours) if ours is error else problem_response(ours)
 
 
 @resolver.not_found
 def no_such_route(_: Exception) -> Response[str]:
+    """What no route takes below ``/d/`` is a link that was never given out."""
+    if resolver.current_event.path.startswith("/d/"):
+        return _refusal(JobNotFound())
     return problem_response(JobNotFound("There is nothing at this address."))
 
 

@@ -13,7 +13,7 @@ from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import PurgeSettings
 from audiojobs.store import JobStore
-from audiojobs.telemetry import instrumented
+from audiojobs.telemetry import instrumented, logger
 from purge.purging import Purging
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 @instrumented
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Returns the messages that failed, so that only these come back (``ReportBatchItemFailures``)."""
-    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    processor = BatchProcessor(
+        event_type=EventType.SQS,
+        raise_on_entire_batch_failure=False,
+        logger=logger(),  # type: ignore[arg-type]
+    )
     return process_partial_response(event=event, record_handler=_purge, processor=processor, context=context)
 
 
