@@ -36,6 +36,14 @@ class Aws:
     def __init__(self, endpoint_url: str, region: str, access_key_id: str, secret_access_key: str) -> None:
         self.endpoint_url = endpoint_url
         self.region = region
+        self.variables = {
+            "AWS_ENDPOINT_URL": endpoint_url,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ACCESS_KEY_ID": access_key_id,
+            "AWS_SECRET_ACCESS_KEY": secret_access_key,
+        }
+        """The environment variables that make another program this caller."""
         self._session = boto3.Session(access_key_id, secret_access_key, region_name=region)
         self.client = cache(self._client)
 
