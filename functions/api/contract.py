@@ -12,6 +12,7 @@ from audiojobs.conversion import BIT_RATES, DEFAULT_BIT_RATE, DEFAULT_SAMPLE_RAT
 from audiojobs.errors import (
     AlreadyDownloaded,
     AudioJobError,
+    InternalError,
     InvalidRequest,
     JobNotFound,
     JobNotReady,
@@ -105,7 +106,7 @@ def _paths() -> Schema:
             "get": _open(
                 "lookAtLink",
                 "The job behind a link: a page for a browser, JSON otherwise. Changes nothing",
-                {"200": _json_or_page("The job", "Job"), **_problems(JobNotFound)},
+                {"200": _json_or_page("The job", "SeenJob"), **_problems(JobNotFound)},
             ),
             "head": _open(
                 "lookAtLinkHead",
@@ -116,12 +117,21 @@ def _paths() -> Schema:
                 "claimLink",
                 "Claim the result: spends the link",
                 {
+                    "200": _json("Asked for by Prefer: the job and where its MP3 is", "ClaimedJob"),
                     "303": {
                         "description": "To a short-lived presigned URL of the MP3",
                         "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
                     },
                     **_problems(JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired),
                 },
+                parameters=[
+                    {
+                        "name": "Prefer",
+                        "in": "header",
+                        "description": "RFC 7240: return=representation gives 200 instead of a redirect.",
+                        "schema": {"type": "string", "examples": ["return=representation"]},
+                    }
+                ],
             ),
             "delete": _open(
                 "deleteByLink",
@@ -200,6 +210,11 @@ def _schemas() -> Schema:
         },
         "Job": _object(job, "One file on its way."),
         "CreatedJob": _object({**job, "link": link, "upload": _ref("Upload")}, "A new job."),
+        "SeenJob": {
+            **_object(job, "A job behind its link."),
+            "properties": {**job, "upload": {**_ref("Upload"), "description": "Only while the job awaits its upload."}},
+        },
+        "ClaimedJob": _object({**job, "download": _ref("Download")}, "A job whose link is spent."),
         "LinkedJob": _object({**job, "link": link}, "A job with its fresh link."),
         "JobList": _object(
             {
@@ -220,6 +235,13 @@ def _schemas() -> Schema:
                 "expires_at": {**moment, "description": "The upload must begin before."},
             },
             "How to upload the file.",
+        ),
+        "Download": _object(
+            {
+                "url": {"type": "string", "format": "uri", "description": "Presigned: whoever has it may download."},
+                "expires_at": {**moment, "description": "A download must begin before; then the file is deleted."},
+            },
+            "Where the MP3 is.",
         ),
         "Source": _object(
             {
@@ -300,8 +322,10 @@ def _json_or_page(description: str, schema: str) -> Schema:
 
 
 def _problems(*errors: type[AudioJobError]) -> Schema:
+    """The problem documents of a call; that something goes wrong on our side can always be."""
     by_status: dict[str, list[type[AudioJobError]]] = {}
-    for error in errors:
+    possible: tuple[type[AudioJobError], ...] = (*errors, InternalError)
+    for error in possible:
         by_status.setdefault(str(error.http_status), []).append(error)
     return {
         status: {
@@ -323,8 +347,8 @@ def _signed(operation_id: str, summary: str, responses: Schema, **more: Any) -> 
     }
 
 
-def _open(operation_id: str, summary: str, responses: Schema) -> Schema:
-    return {"operationId": operation_id, "summary": summary, "security": [], "responses": responses}
+def _open(operation_id: str, summary: str, responses: Schema, **more: Any) -> Schema:
+    return {"operationId": operation_id, "summary": summary, "security": [], "responses": responses, **more}
 
 
 def _path_parameter(name: str, description: str, schema: Schema) -> Schema:
