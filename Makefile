@@ -38,7 +38,7 @@ check: $(VENV)/installed ## format, lint, types, template, unit tests: seconds
 	$(BIN)/pytest tests/unit
 
 .PHONY: test
-test: check artefacts $(LAMBDA_VENV)/installed emulator-arm64 ## everything that CI runs
+test: check artefacts $(LAMBDA_VENV)/installed emulator-arm64 browser uppy ## everything that CI runs
 	$(BIN)/pytest tests/integration tests/runtime tests/e2e
 
 # sam build for both processors: .aws-sam/build and .aws-sam/arm64/build.
@@ -58,6 +58,25 @@ emulator-arm64:
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo "Installing qemu-user ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends qemu-user >/dev/null; \
 		else echo "qemu is missing; please type: sudo apt-get install qemu-user" >&2; exit 1; fi; }
+
+# What the tests of the page and of upload clients run: a browser, and clients that Debian has.
+CLIENTS := chromium curl wget rclone s3cmd
+.PHONY: browser
+browser:
+	@command -v $(CLIENTS) | wc -l | grep -qx $(words $(CLIENTS)) || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing $(CLIENTS) ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends $(CLIENTS) >/dev/null; \
+		else echo "Tests that need these will be skipped where they are missing; please type: sudo apt-get install $(CLIENTS)" >&2; fi; }
+
+# The upload widget that the tests drive; without npm its test is skipped.
+UPPY := 6.0.1
+.PHONY: uppy
+uppy: .local/uppy/$(UPPY)
+.local/uppy/$(UPPY):
+	@rm -rf $(@D); mkdir -p $(@D)
+	@if command -v npm >/dev/null; then \
+		echo "Getting Uppy $(UPPY) ..."; cd $(@D) && npm pack --silent uppy@$(UPPY) >/dev/null && tar -xzf uppy-$(UPPY).tgz package/dist && touch $(UPPY); \
+	else echo "npm is missing: the test with Uppy will be skipped" >&2; fi
 
 .PHONY: test-long
 test-long: $(VENV)/installed ## the tests with minutes and hours of audio

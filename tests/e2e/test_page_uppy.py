@@ -1,0 +1,81 @@
+"""Uppy, the upload widget that most people use, works unmodified with the presigned upload, from a site of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from local.stack import STATE_FOLDER
+from tests.e2e.browser import chromium, visitor
+from tests.e2e.service import Service
+from tests.e2e.sounds import song
+
+UPPY = STATE_FOLDER / "uppy" / "package" / "dist"  # by `make test`, from npm
+
+PLUGINS = {
+    "AwsS3": "uppy.use(Uppy.AwsS3, {shouldUseMultipart: false, signRequest: async () => ({url: upload.url})})",
+    "XHRUpload": "uppy.use(Uppy.XHRUpload, {method: upload.method, endpoint: upload.url, formData: false,"
+    " getResponseData: () => ({})})",
+}
+PAGE = """<!doctype html><meta charset="utf-8"><title>A site</title><link rel="stylesheet" href="/uppy.min.css">
+<div id="here"></div><script src="/uppy.min.js"></script>
+<script>
+function begin(upload) {
+  window.uppy = new Uppy.Uppy().use(Uppy.Dashboard, {inline: true, target: "#here"});
+  PLUGIN;
+}
+</script>"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Nothing on standard error."""
+
+
+class Server(ThreadingHTTPServer):
+    """Does not wait for connections that a browser keeps open."""
+
+    block_on_close = False
+
+
+@contextmanager
+def site(folder: Path) -> Iterator[str]:
+    """A web site with the files of a folder: its address."""
+    with Server(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_uppy_uploads_to_the_presigned_address(service: Service, tmp_path: Path, plugin: str) -> None:
+    if not (UPPY / "uppy.min.js").exists():
+        pytest.skip("Uppy is not there; `make uppy` gets it from npm")
+    (tmp_path / "index.html").write_text(PAGE.replace("PLUGIN", PLUGINS[plugin]))
+    for name in ("uppy.min.js", "uppy.min.css"):
+        (tmp_path / name).symlink_to(UPPY / name)
+    wav = song(tmp_path / "song.wav")
+    job = service.create_job(wav.name, size_bytes=wav.stat().st_size)
+
+    with site(tmp_path) as address, chromium() as browser, visitor(browser) as window:
+        window.page.goto(address)
+        window.page.evaluate("upload => begin(upload)", job["upload"])
+        window.page.locator("input[type=file]").first.set_input_files(wav)
+        window.page.get_by_role("button", name="Upload 1 file").click()
+        expect(window.page.get_by_text("Complete", exact=True)).to_be_visible(timeout=30_000)
+        assert window.complaints == []
+
+    assert service.ready(job["id"])["source"]["size_bytes"] == wav.stat().st_size
+    service.delete(job["id"])
