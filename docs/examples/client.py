@@ -1,0 +1,68 @@
+"""Resample a file: python client.py song.wav (needs boto3, requests, AWS keys, and API=https://...)"""
+
+import os
+import sys
+import time
+from io import FileIO
+from pathlib import Path
+
+import boto3
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+API, AWS = os.environ["API"], boto3.Session()
+
+
+def signed(request):  # as requests' `auth`
+    aws = AWSRequest(request.method, request.url, data=request.body)
+    SigV4Auth(AWS.get_credentials(), "execute-api", AWS.region_name).add_auth(aws)
+    request.headers.update(aws.headers)
+    return request
+
+
+def call(method, url, tries=6, **options):  # again after a broken connection or a fault of the server
+    for attempt in range(tries):
+        if "data" in options:
+            options["data"].seek(0)
+        try:
+            answer = requests.request(method, url, timeout=60, **options)
+            if answer.status_code < 500:
+                return answer if answer.ok else sys.exit(f"\n{answer.status_code} {answer.text}")
+        except (requests.ConnectionError, requests.Timeout):
+            pass
+        time.sleep(2**attempt)
+    sys.exit("\nThe connection broke off too often.")
+
+
+def show(what, done, total):
+    print(f"\r{what:12}[{'#' * int(30 * done / total):30}] {done / total:4.0%}", end="", flush=True)
+
+
+class Watched(FileIO):
+    def read(self, size=-1):
+        chunk = super().read(size)
+        show("Uploading", self.tell(), os.fstat(self.fileno()).st_size)
+        return chunk
+
+
+source = Path(sys.argv[1])
+wanted = {"filename": source.name, "size_bytes": source.stat().st_size}
+job = call("POST", f"{API}/jobs", json=wanted, auth=signed).json()
+call("PUT", job["upload"]["url"], data=Watched(source))
+while (job := job | call("GET", f"{API}/jobs/{job['id']}", auth=signed).json())["status"] not in ("ready", "failed"):
+    show("Resampling", job["progress"], 1)
+    time.sleep(1)
+if job["error"]:
+    sys.exit(f"\n{job['error']['code']}: {job['error']['detail']}")
+url = call("POST", job["link"], tries=1, allow_redirects=False).headers["Location"]  # once: the link is spent now
+with source.with_suffix(".32k.mp3").open("wb") as file:
+    while (have := file.tell()) < (total := job["result"]["size_bytes"]):  # what broke off goes on where it ended
+        with call("GET", url, headers={"Range": f"bytes={have}-"}, stream=True) as answer:
+            try:
+                for chunk in answer.iter_content(1 << 16):
+                    file.write(chunk)
+                    show("Downloading", file.tell(), total)
+            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
+                print("\nbroken off, resuming")
+print(f"\nSaved {file.name}")

@@ -1,0 +1,115 @@
+"""The example client of the documents does what it says, over a bad connection too."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.e2e.figures import decode
+from tests.e2e.service import Service
+from tests.e2e.sounds import song
+
+CLIENT = Path(__file__).parents[2] / "docs" / "examples" / "client.py"
+
+
+def run(service: Service, source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    access = service.stack.access
+    keys = {
+        "API": access.api_url,
+        "AWS_ACCESS_KEY_ID": access.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": access.secret_access_key,
+        "AWS_DEFAULT_REGION": access.region,
+        "PATH": os.environ["PATH"],
+        "NO_PROXY": "*",
+    }
+    command = [sys.executable, str(CLIENT), str(source)]
+    return subprocess.run(
+        command, env={**keys, **environment}, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_it_has_at_most_60_lines_of_code() -> None:
+    assert len([line for line in CLIENT.read_text().splitlines() if line.strip()]) <= 60
+
+
+def test_it_uploads_waits_and_saves(service: Service, tmp_path: Path) -> None:
+    done = run(service, song(tmp_path / "Grüße.wav", seconds=2))
+
+    assert done.returncode == 0, done.stderr
+    assert "100%" in done.stdout
+    assert decode(service.programs, tmp_path / "Grüße.32k.mp3", 32_000).sample_frames == 64_000
+
+
+def test_it_says_why_a_file_failed(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "notes.wav").write_text("words, not sounds " * 50)
+
+    done = run(service, tmp_path / "notes.wav")
+
+    assert done.returncode == 1
+    assert "unsupported-format: " in done.stderr
+
+
+def test_it_resumes_a_broken_download_and_repeats_a_broken_upload(service: Service, tmp_path: Path) -> None:
+    with breaking_proxy() as (proxy, broken):
+        done = run(service, song(tmp_path / "song.wav", seconds=4), http_proxy=proxy, NO_PROXY="")
+
+    assert done.returncode == 0, done.stderr
+    assert broken == {"PUT", "GET"}
+    assert "broken off, resuming" in done.stdout
+    assert decode(service.programs, tmp_path / "song.32k.mp3", 32_000).sample_frames == 128_000
+
+
+@contextmanager
+def breaking_proxy() -> Iterator[tuple[str, set[str]]]:
+    """An HTTP proxy that breaks off the first upload and the first download in the middle: its address, and which."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    broken: set[str] = set()
+
+    def serve(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(65536)
+            method, address, _ = head.split(b" ", 2)
+            host, _, path = address.removeprefix(b"http://").partition(b"/")
+            name, port = host.decode().split(":")
+            breaks = method.decode() not in broken and b"X-Amz-Signature" in address
+            head = head.replace(address, b"/" + path, 1).replace(b"keep-alive", b"close", 1)
+            with socket.create_connection((name, int(port))) as server:
+                if breaks:
+                    broken.add(method.decode())
+                if breaks and method == b"PUT":
+                    server.sendall(head)
+                    client.recv(65536)
+                    return
+                server.sendall(head)
+                threading.Thread(target=pump, args=(client, server), daemon=True).start()
+                pump(server, client, 40_000 if breaks else None)
+                client.shutdown(socket.SHUT_RDWR)
+
+    def pump(source: socket.socket, destination: socket.socket, most: int | None = None) -> None:
+        with suppress(OSError):
+            while data := source.recv(8192):
+                destination.sendall(data)
+                if most is not None and (most := most - len(data)) <= 0:
+                    return
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", broken
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
