@@ -32,6 +32,9 @@ _UNCLIP_GAIN = 4.0
 # it: together with soxr each gap came out twice as long.
 _FILL_GAPS = "aresample=async=1:first_pts=0"
 
+_REPORTING = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+verbose", "-max_error_rate", "1")
+_HEAD_SECONDS = 0.5
+
 # The layouts of 3 to 8 channels that ffmpeg knows how to mix down.
 _MIXABLE_LAYOUTS = re.compile(
     r"2\.1|3\.[01]|3\.0\(back\)|4\.[01]|quad(\(side\))?|5\.[01](\(side\))?|6\.0(\(front\))?|hexagonal"
@@ -58,11 +61,38 @@ def encode_command(
     sample frames it encoded.
     """
     return [
-        *(program, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+verbose", "-max_error_rate", "1"),
-        *("-progress", "pipe:1", "-stats_period", "0.5", "-threads", "1"),
-        *(("-codec:a", probed.decoder) if probed.decoder else ()),
-        *input_arguments(source, container),
+        *(program, *_REPORTING, "-progress", "pipe:1", "-stats_period", "0.5"),
+        *_decoder_arguments(source, container, probed),
         *("-map", "0:a:0", "-filter:a", filter_chain(container, probed, conversion)),
+        *_mp3_arguments(container, probed, conversion, destination),
+    ]
+
+
+def decode_command(
+    program: str, source: Path, container: Container, probed: Probed, conversion: Conversion, *, pcm: int, head: Path
+) -> list[str]:
+    """Decode and resample in one process, which leaves the encoding to others.
+
+    Raw PCM (``f32le``) goes to the file descriptor ``pcm``; ``head`` is a short MP3 of the same beginning, with the
+    tags and the cover. On stderr, each line with its level, what went wrong.
+    """
+    chain = filter_chain(container, probed, conversion)
+    return [
+        *(program, *_REPORTING),
+        *_decoder_arguments(source, container, probed),
+        *("-map", "0:a:0", "-filter:a", chain, "-codec:a", "pcm_f32le", "-f", "f32le", f"pipe:{pcm}"),
+        *("-map", "0:a:0", "-filter:a", chain, "-t", str(_HEAD_SECONDS)),
+        *_mp3_arguments(container, probed, conversion, head),
+    ]
+
+
+def _decoder_arguments(source: Path, container: Container, probed: Probed) -> list[str]:
+    decoder = ("-codec:a", probed.decoder) if probed.decoder else ()
+    return ["-threads", "1", *decoder, *input_arguments(source, container)]
+
+
+def _mp3_arguments(container: Container, probed: Probed, conversion: Conversion, destination: Path) -> list[str]:
+    return [
         *cover_arguments(probed),
         *metadata_arguments(container),
         *encoder_arguments(conversion),

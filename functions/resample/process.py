@@ -49,11 +49,13 @@ def run(
     deadline: float,
     on_output: Callable[[bytes], None],
     on_line: Callable[[str], bool] = bool,
+    inherited: int | None = None,
 ) -> Finished:
     """Run ``arguments`` in ``folder`` until it ends, handing over stdout piece by piece and stderr line by line.
 
     ``on_line`` tells whether a line is worth keeping. The program gets an empty environment and a session of its own;
     at ``deadline`` (``time.monotonic()``), and whenever a callback raises, the whole process group is killed.
+    ``inherited`` is a file descriptor for the program alone: it is closed here.
 
     Raises :class:`~audiojobs.errors.TimeLimit`, :class:`~audiojobs.errors.InternalError` if it can't be started.
     """
@@ -66,9 +68,13 @@ def run(
             cwd=folder,
             env={},
             start_new_session=True,
+            pass_fds=() if inherited is None else (inherited,),
         )
     except OSError as error:
         raise InternalError from error
+    finally:
+        if inherited is not None:
+            os.close(inherited)
     lines = _Lines(on_line)
     try:
         _pump(process, on_output, lines, deadline)

@@ -292,9 +292,12 @@ class Resampling:
                 mp3,
                 deadline=deadline,
                 on_progress=lambda fraction: progress(_DOWNLOAD_SHARE + _CONVERSION_SHARE * fraction),
+                encoders=self._settings.encoders,
             )
             self._results.put(job.result_key, mp3)
         seconds = time.monotonic() - started
+        if converted.is_fallback:
+            metrics().add_metric("ParallelEncodingFailed", MetricUnit.Count, 1)
         metrics().add_metric("RealtimeFactor", MetricUnit.NoUnit, converted.result.duration_seconds / seconds)
         return converted
 

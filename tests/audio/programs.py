@@ -30,7 +30,7 @@ def full_ffmpeg() -> str:
 
 def _packaged() -> list[str]:
     try:
-        import imageio_ffmpeg  # type: ignore[import-not-found, unused-ignore]
+        import imageio_ffmpeg
     except ImportError:
         return []
     return [imageio_ffmpeg.get_ffmpeg_exe()]

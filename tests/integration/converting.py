@@ -30,9 +30,9 @@ def identify_file(path: Path) -> Container:
         return identify(read, path.stat().st_size)
 
 
-def run_engine(source: Path, *, seconds_allowed: float = 60.0, **wishes: Any) -> Run:
+def run_engine(source: Path, *, seconds_allowed: float = 60.0, encoders: int = 1, **wishes: Any) -> Run:
     """Convert ``source`` as ``wishes`` (fields of :class:`Conversion`) say, into a folder of its own."""
-    folder = source.parent / f"{source.name}.converted"
+    folder = source.parent / f"{source.name}.converted-by-{encoders}"
     folder.mkdir(exist_ok=True)
     progress: list[float] = []
     converted = convert(
@@ -42,6 +42,7 @@ def run_engine(source: Path, *, seconds_allowed: float = 60.0, **wishes: Any) ->
         folder / "result.mp3",
         deadline=time.monotonic() + seconds_allowed,
         on_progress=progress.append,
+        encoders=encoders,
     )
     assert [path.name for path in folder.iterdir()] == ["result.mp3"], "nothing is left beside the result"
     return Run(converted, folder / "result.mp3", progress)

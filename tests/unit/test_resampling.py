@@ -54,6 +54,7 @@ class Engine:
         self.sources: list[bytes] = []
         self.conversions: list[Conversion] = []
         self.deadlines: list[float] = []
+        self.encoders: list[int] = []
         self.error: BaseException | None = None
         self.meanwhile: Callable[[], object] | None = None
         self.passed: tuple[Source, Result] | None = None
@@ -71,7 +72,9 @@ class Engine:
         *,
         deadline: float,
         on_progress: Callable[[float], None],
+        encoders: int,
     ) -> Converted:
+        self.encoders.append(encoders)
         self.sources.append(source.read_bytes())
         self.conversions.append(conversion)
         self.deadlines.append(deadline)

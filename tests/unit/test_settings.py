@@ -76,3 +76,18 @@ def test_settings_do_not_change() -> None:
 
     with pytest.raises(FrozenInstanceError):
         settings.jobs_table = "another"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("megabytes", "encoders"), [("512", 1), ("1769", 1), ("3538", 2), ("7076", 4), ("10240", 6)])
+def test_an_encoder_runs_on_each_vcpu_that_lambda_gives(megabytes: str, encoders: int) -> None:
+    environment = {
+        "JOBS_TABLE": "jobs",
+        "UPLOAD_BUCKET": "uploads",
+        "RESULT_BUCKET": "results",
+        "PUBLIC_URL": "https://api.example.com/v1",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": megabytes,
+    }
+
+    settings = ResampleSettings.from_environment(environment)
+
+    assert settings.encoders == encoders

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Self
 
+MEGABYTES_A_VCPU = 1769
+
 
 class SettingsError(Exception):
     """Variables are missing or malformed; the message names every one of them."""
@@ -61,11 +63,20 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResampleSettings(Settings):
-    """``public_url`` is the API's base address, for the links in events."""
+    """``public_url`` is the API's base address, for the links in events.
+
+    Lambda itself tells ``aws_lambda_function_memory_size``, in MB.
+    """
 
     public_url: str
     keep_originals: bool = False
     max_attempts: int = 3
+    aws_lambda_function_memory_size: int = MEGABYTES_A_VCPU
+
+    @property
+    def encoders(self) -> int:
+        """How many to run at a time: one for each vCPU, of which Lambda gives one for every 1769 MB of memory."""
+        return max(1, round(self.aws_lambda_function_memory_size / MEGABYTES_A_VCPU))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

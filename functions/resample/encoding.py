@@ -1,0 +1,207 @@
+"""From a file to an MP3 file, as fast as this machine can: by one ffmpeg, or by several encoders at a time.
+
+Both ways give the same sound. Where several encoders find anything that they don't understand, one ffmpeg does it all
+over: slower, never wrong.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import select
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from audiojobs.conversion import Conversion
+from resample.containers import Container
+from resample.ffmpeg import decode_command, encode_command, output_channels
+from resample.parallel import ParallelEncodingFailed, encode_in_parallel
+from resample.parallel.encoder import Encoding
+from resample.probe import Probed
+from resample.process import Finished, executable, run
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_INTERVAL_SECONDS = 0.5
+
+PARALLEL_FROM_SECONDS = 30.0
+"""Shorter files take one process: they are done before several encoders would gain anything."""
+
+_LEVEL = re.compile(r"\[(verbose|info|warning|error|fatal|panic)\] ")
+_ENCODED = re.compile(
+    r"(\[[^\[\]]* @ 0x[0-9a-f]+\] )?\[verbose\]   Output stream #0:\d+ \(audio\): \d+ frames encoded \((\d+) samples\)"
+)
+_DECODE_ERROR = re.compile(r"Error (while decoding stream|submitting packet to decoder)|Decoding error")
+
+
+@dataclass(slots=True)
+class Report:
+    """What ffmpeg wrote to stderr, as far as it matters.
+
+    ``sample_frames`` is how many went into the encoder, ``None`` if it did not get to the end. ``is_fallback`` tells
+    that several encoders were tried and one did it.
+    """
+
+    exit_status: int = 0
+    decode_errors: int = 0
+    sample_frames: int | None = None
+    is_disk_full: bool = False
+    is_layout_refused: bool = False
+    is_fallback: bool = False
+
+    def read_line(self, line: str) -> bool:
+        """Take note of a line; tells whether it is worth keeping for the log.
+
+        A line without a level is LAME's or libc's own. The tags of the file are printed too, as information.
+        """
+        level = _LEVEL.search(line)
+        if match := _ENCODED.match(line):
+            self.sample_frames = int(match[2])
+        if level is not None and level[1] in ("verbose", "info", "warning"):
+            return False
+        self.decode_errors += _DECODE_ERROR.search(line) is not None
+        self.is_disk_full |= "No space left on device" in line
+        self.is_layout_refused |= "hannel layout" in line and "is not supported" in line
+        return True
+
+    def end(self, finished: Finished) -> None:
+        """Take note of how ffmpeg ended."""
+        self.exit_status = finished.exit_status
+        if finished.exit_status or finished.last_lines:
+            logger.warning(
+                "ffmpeg complained", extra={"exit_status": finished.exit_status, "stderr": list(finished.last_lines)}
+            )
+
+
+class Progress:
+    """Passes on how much of ``expected_seconds`` is done, growing from 0 to 1, at most every half second."""
+
+    def __init__(self, expected_seconds: float | None, on_progress: Callable[[float], None]) -> None:
+        self.expected_seconds = expected_seconds
+        self._on_progress = on_progress
+        self._rest = b""
+        self._fraction = 0.0
+        self._last = time.monotonic()
+
+    def feed(self, data: bytes) -> None:
+        """Read ffmpeg's progress reports (``out_time_us=1234567`` among other lines)."""
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[:100]
+        for line in lines:
+            name, _, value = line.partition(b"=")
+            if name == b"out_time_us" and value.strip().isdigit():
+                self.reach(int(value) / 1e6)
+
+    def reach(self, seconds: float) -> None:
+        """So much is done."""
+        if self.expected_seconds:
+            self._fraction = max(self._fraction, min(1.0, seconds / self.expected_seconds))
+        now = time.monotonic()
+        if self._fraction and now - self._last >= PROGRESS_INTERVAL_SECONDS:
+            self._last = now
+            self._on_progress(self._fraction)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A file, what is known of it, and what is wanted. ``folder`` is for scratch files; all paths are absolute."""
+
+    source: Path
+    container: Container
+    probed: Probed
+    conversion: Conversion
+    destination: Path
+    folder: Path
+    deadline: float
+
+
+def encode(task: Task, progress: Progress, *, encoders: int) -> Report:
+    """Write the MP3, with so many ``encoders`` at a time where that pays off.
+
+    Raises :class:`~audiojobs.errors.TimeLimit`, :class:`~audiojobs.errors.InternalError`, and what a progress
+    callback raises. Whether the result is good is for the caller to judge.
+    """
+    if encoders < 2 or (progress.expected_seconds or 0.0) < PARALLEL_FROM_SECONDS:
+        return _encode_with_one(task, progress)
+    try:
+        return _encode_with_several(task, progress, encoders)
+    except ParallelEncodingFailed:
+        logger.warning("several encoders failed, one does it", exc_info=True)
+    report = _encode_with_one(task, progress)
+    report.is_fallback = True
+    return report
+
+
+def _encode_with_one(task: Task, progress: Progress) -> Report:
+    command = encode_command(
+        executable("ffmpeg"), task.source, task.container, task.probed, task.conversion, task.destination
+    )
+    report = Report()
+    report.end(
+        run(
+            command,
+            folder=task.folder,
+            deadline=task.deadline,
+            on_output=progress.feed,
+            on_line=report.read_line,
+        )
+    )
+    return report
+
+
+def _encode_with_several(task: Task, progress: Progress, encoders: int) -> Report:
+    """One process decodes and resamples, and writes the tags; the encoders take the PCM from its pipe."""
+    ffmpeg = executable("ffmpeg")
+    head = task.folder / "head.mp3"
+    reading, writing = os.pipe()
+    command = decode_command(ffmpeg, task.source, task.container, task.probed, task.conversion, pcm=writing, head=head)
+    wanted = Encoding(
+        ffmpeg=ffmpeg,
+        sample_format="f32le",
+        sample_rate=task.conversion.sample_rate,
+        channels=output_channels(task.probed, task.conversion),
+        bit_rate=task.conversion.constant_bit_rate,
+        vbr_quality=task.conversion.vbr_quality,
+    )
+    report = Report()
+    with ThreadPoolExecutor(1, "decoder") as thread:
+        decoding = thread.submit(
+            run,
+            command,
+            folder=task.folder,
+            deadline=task.deadline,
+            on_output=lambda _: None,
+            on_line=report.read_line,
+            inherited=writing,
+        )
+        try:
+            with task.destination.open("wb") as destination:
+                encoded = encode_in_parallel(
+                    reading,
+                    wanted,
+                    destination,
+                    head=partial(_read_head, head, reading, decoding),
+                    workers=encoders,
+                    deadline=task.deadline,
+                    expected_sample_frames=round((progress.expected_seconds or 0.0) * wanted.sample_rate),
+                    on_progress=lambda sample_frames: progress.reach(sample_frames / wanted.sample_rate),
+                )
+        finally:
+            os.close(reading)  # whoever still writes is ended by that
+        report.end(decoding.result())
+    report.sample_frames = encoded.sample_frames
+    return report
+
+
+def _read_head(head: Path, pcm: int, decoding: Future[Finished]) -> bytes:
+    """The short MP3 that the decoder writes beside the PCM: while it grows, and whole when there is no more PCM."""
+    poll = select.poll()
+    poll.register(pcm, select.POLLIN)
+    if any(event & select.POLLHUP and not event & select.POLLIN for _, event in poll.poll(0)):
+        decoding.result()
+    return head.read_bytes() if head.exists() else b""

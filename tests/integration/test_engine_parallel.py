@@ -1,0 +1,94 @@
+"""The engine with several encoders: the same MP3 as with one, tags and cover included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiojobs.errors import TruncatedAudio
+from resample import encoding
+from resample.parallel import ParallelEncodingFailed
+from tests.audio import broken, synth
+from tests.audio.measure import streams, tags
+from tests.audio.programs import run_full_ffmpeg
+from tests.integration.converting import run_engine
+
+SECONDS = 75
+MUSIC = (
+    "aevalsrc=exprs='0.4*sin(2*PI*t*(220+40*floor(mod(t*3,8))))*exp(-3*mod(t,0.33))+0.02*(random(0)-0.5)"
+    "|0.4*sin(2*PI*t*(330+30*floor(mod(t*2,5))))*exp(-2*mod(t,0.5))+0.02*(random(1)-0.5)':s=44100"
+)
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("music") / "music.wav"
+    run_full_ffmpeg("-f", "lavfi", "-i", MUSIC, "-t", str(SECONDS), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("suffix", "wishes"),
+    [
+        pytest.param(".wav", {}, id="wav-192k"),
+        pytest.param(".wav", {"bit_rate": 64_000, "channels": 1}, id="wav-64k-mono"),
+        pytest.param(".wav", {"vbr_quality": 2}, id="wav-v2"),
+        pytest.param(".mp3", {"bit_rate": 128_000}, id="mp3-128k"),
+        pytest.param(".flac", {"sample_rate": 24_000, "bit_rate": 64_000}, id="flac-24khz"),
+        pytest.param(".m4a", {"bit_rate": 320_000}, id="m4a-320k"),
+    ],
+)
+def test_two_encoders_write_what_one_writes(music: Path, tmp_path: Path, suffix: str, wishes: dict[str, Any]) -> None:
+    source = tmp_path / f"music{suffix}"
+    cover = synth.png(tmp_path / "cover.png")
+    picture = () if suffix == ".wav" else ("-i", cover, "-map", "0", "-map", "1", "-c:v", "copy")
+    disposition = ("-disposition:v", "attached_pic") if picture else ()
+    run_full_ffmpeg("-i", music, *picture, *disposition, "-metadata", "title=Both ways", source)
+
+    one = run_engine(source, **wishes)
+    two = run_engine(source, encoders=2, **wishes)
+
+    assert not two.converted.is_fallback
+    assert two.converted.source == one.converted.source
+    if "vbr_quality" in wishes:
+        # An encoder that starts in the middle may spend a few bytes otherwise.
+        assert two.sound.sample_frames == one.sound.sample_frames
+        assert two.converted.result.size_bytes == pytest.approx(one.converted.result.size_bytes, rel=0.01)
+    else:
+        assert two.converted.result == one.converted.result
+        assert two.sound == one.sound
+    assert tags(two.mp3) == tags(one.mp3)
+    assert tags(two.mp3)["title"] == "Both ways"
+    assert len(streams(two.mp3, "video")) == len(streams(one.mp3, "video")) == (1 if picture else 0)
+
+
+def test_progress_grows_with_two_encoders(music: Path) -> None:
+    run = run_engine(music, encoders=2)
+
+    assert run.progress == sorted(run.progress)
+    assert all(0 < fraction <= 1 for fraction in run.progress)
+
+
+def test_what_several_encoders_do_not_understand_is_encoded_by_one(
+    music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ParallelEncodingFailed("on purpose")
+
+    monkeypatch.setattr(encoding, "encode_in_parallel", fail)
+
+    run = run_engine(music, encoders=2)
+
+    assert run.converted.is_fallback
+    assert run.converted.result.duration_seconds == SECONDS
+
+
+def test_a_truncated_file_is_found_with_two_encoders_too(music: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.flac"
+    run_full_ffmpeg("-i", music, whole)
+    half = broken.truncated(tmp_path / "half.flac", whole)
+
+    with pytest.raises(TruncatedAudio):
+        run_engine(half, encoders=2)
