@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 
 from audiojobs.errors import TimeLimit
 from resample.mpeg import iterate_mpeg_frames, parse_info_tag
-from resample.parallel import ParallelEncoding, ParallelEncodingFailed, encode_in_parallel
-from resample.parallel.encoder import Encoding
+from resample.parallel import Encoding, ParallelEncoding, ParallelEncodingFailed, encode_in_parallel
 from resample.process import executable
 from tests.audio.programs import run_full_ffmpeg
 
@@ -96,15 +95,16 @@ def encode_serially(samples: bytes, wanted: Encoding, path: Path) -> Path:
 
 
 @contextmanager
-def piped(data: bytes, *, then: Callable[[], None] = lambda: None) -> Iterator[int]:
-    """The reading end of a pipe into which ``data`` is written; ``then`` happens before it ends."""
+def piped(data: bytes, *, times: int = 1, then: Callable[[], None] = lambda: None) -> Iterator[int]:
+    """The reading end of a pipe into which ``data`` is written some ``times``; ``then`` happens before it ends."""
     reading, writing = os.pipe()
 
     def write() -> None:
         with suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as file:
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view) :]
+            for _ in range(times):
+                view = memoryview(data)
+                while view:
+                    view = view[file.write(view) :]
             then()
 
     writer = threading.Thread(target=write)
@@ -330,7 +330,7 @@ def test_progress_grows_and_what_it_raises_ends_everything(tmp_path: Path) -> No
             raise BrokenPipeError("mine")
 
     with (
-        piped(6 * pcm()) as pipe,
+        piped(pcm(), times=6) as pipe,
         (tmp_path / "parallel.mp3").open("wb") as destination,
         pytest.raises(BrokenPipeError, match="mine"),
     ):
