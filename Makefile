@@ -109,7 +109,7 @@ build: $(SAM_VENV)/installed ## sam build; make build ARCHITECTURE=arm64 for Gra
 
 .PHONY: deploy
 deploy: $(SAM_VENV)/installed ## a few questions, sam build, sam deploy; CONFIG=prod for the other environment
-	@$(SAM_VENV)/bin/python -m deploy $(CONFIG)
+	@$(SAM_VENV)/bin/python -m local.deploy_questions $(CONFIG)
 	$(SAM) build --config-env $(CONFIG)
 	$(SAM) deploy --config-env $(CONFIG)
 

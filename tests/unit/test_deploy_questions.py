@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.questions import QUESTIONS, answers_so_far, ask, with_answers
+from local.deploy_questions import QUESTIONS, answers_so_far, ask, with_answers
 from local import template as templates
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -1,4 +1,4 @@
-"""What to ask before a deployment, what an answer may be, and where SAM finds it. Pure.
+"""`python -m local.deploy_questions CONFIG_ENV`: ask what a deployment needs, and keep the answers in samconfig.toml.
 
 `sam deploy --guided` would ask for every parameter, ask again about each link route that needs no signature, and take
 an answer for the processor after the build that depends on it.
@@ -7,11 +7,16 @@ an answer for the processor after the build that depends on it.
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+SAMCONFIG = Path(__file__).resolve().parent.parent / "samconfig.toml"
 
 Read = Callable[[str], str]
 Say = Callable[[str], None]
@@ -84,3 +89,24 @@ def _overrides(table: Mapping[str, Any]) -> dict[str, str]:
     given = table.get("parameter_overrides", [])
     pairs = given.split() if isinstance(given, str) else given
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def main(environment: str) -> int:
+    if not sys.stdin.isatty():
+        print(f"No terminal to ask on: samconfig.toml stays as it is ({environment}).")
+        return 0
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    defaults = {"stack_name": "audio-resampler", "region": region, "Architecture": "x86_64", "LinkHours": "24"}
+    before = SAMCONFIG.read_text()
+    try:
+        answers = ask(answers_so_far(before, environment, defaults), input, print)
+    except (EOFError, KeyboardInterrupt):
+        print("\nNothing was changed.")
+        return 130
+    SAMCONFIG.write_text(with_answers(before, environment, answers))
+    print(f"Kept in samconfig.toml, [{environment}.global.parameters]; so can be any other parameter.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "default"))

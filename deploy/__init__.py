@@ -1,1 +1,0 @@
-"""`make deploy`: a few questions, whose answers SAM then finds in samconfig.toml."""
