@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local.deploy_questions import QUESTIONS, answers_so_far, ask, with_answers
 from local import template as templates
+from local.deploy_questions import QUESTIONS, answers_so_far, ask, with_answers
 
 PROJECT = Path(__file__).resolve().parents[2]
 SAMCONFIG = (PROJECT / "samconfig.toml").read_text()
