@@ -19,8 +19,8 @@ bit by bit, and from there on they always will. So:
 :func:`encode_in_parallel` is the way in. :class:`ParallelEncodingFailed` means: encode it with one process instead.
 """
 
-from resample.parallel.encode import WORTHWHILE_SECONDS, ParallelEncoding, encode_in_parallel
+from resample.parallel.encode import ParallelEncoding, encode_in_parallel
 from resample.parallel.encoder import Encoding
 from resample.parallel.failure import ParallelEncodingFailed
 
-__all__ = ["WORTHWHILE_SECONDS", "Encoding", "ParallelEncoding", "ParallelEncodingFailed", "encode_in_parallel"]
+__all__ = ["Encoding", "ParallelEncoding", "ParallelEncodingFailed", "encode_in_parallel"]

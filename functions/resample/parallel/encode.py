@@ -17,9 +17,6 @@ from resample.parallel.join import Join, last_frames
 from resample.parallel.plan import Plan
 from resample.parallel.window import PIPE_BYTES, PcmWindow
 
-WORTHWHILE_SECONDS = 40.0
-"""Sound shorter than this is encoded as fast by one process: measured on two cores, they are even at 30 seconds."""
-
 WINDOW_BYTES = 96 << 20
 """How much PCM may wait in memory: six minutes of 32 kHz stereo as 32-bit float."""
 
