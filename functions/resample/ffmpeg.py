@@ -82,6 +82,7 @@ def decode_command(
         *_decoder_arguments(source, container, probed),
         *("-map", "0:a:0", "-filter:a", chain, "-codec:a", "pcm_f32le", "-f", "f32le", f"pipe:{pcm}"),
         *("-map", "0:a:0", "-filter:a", chain, "-t", str(_HEAD_SECONDS)),
+        *("-flush_packets", "1"),  # it is read while the PCM still comes
         *_mp3_arguments(container, probed, conversion, head),
     ]
 

@@ -92,3 +92,13 @@ def test_a_truncated_file_is_found_with_two_encoders_too(music: Path, tmp_path: 
 
     with pytest.raises(TruncatedAudio):
         run_engine(half, encoders=2)
+
+
+def test_the_tags_are_there_long_before_the_end(tmp_path: Path) -> None:
+    source = tmp_path / "long.wav"
+    run_full_ffmpeg("-f", "lavfi", "-i", "anullsrc=r=44100:cl=mono", "-t", "330", source)
+
+    run = run_engine(source, encoders=2, bit_rate=32_000)
+
+    assert not run.converted.is_fallback
+    assert run.converted.result.duration_seconds == 330
