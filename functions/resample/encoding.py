@@ -20,8 +20,7 @@ from pathlib import Path
 from audiojobs.conversion import Conversion
 from resample.containers import Container
 from resample.ffmpeg import decode_command, encode_command, output_channels
-from resample.parallel import ParallelEncodingFailed, encode_in_parallel
-from resample.parallel.encoder import Encoding
+from resample.parallel import Encoding, ParallelEncodingFailed, encode_in_parallel
 from resample.probe import Probed
 from resample.process import Finished, executable, run
 
@@ -29,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL_SECONDS = 0.5
 
-PARALLEL_FROM_SECONDS = 30.0
-"""Shorter files take one process: they are done before several encoders would gain anything."""
+PARALLEL_FROM_SECONDS = 40.0
+"""Shorter files take one process: on two cores, two encoders are no faster than one at 30 seconds."""
 
 _LEVEL = re.compile(r"\[(verbose|info|warning|error|fatal|panic)\] ")
 _ENCODED = re.compile(
