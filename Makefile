@@ -113,6 +113,10 @@ deploy: $(SAM_VENV)/installed ## a few questions, sam build, sam deploy; CONFIG=
 	$(SAM) build --config-env $(CONFIG)
 	$(SAM) deploy --config-env $(CONFIG)
 
+.PHONY: openapi
+openapi: $(VENV)/installed ## docs/openapi.yaml and docs/api.md, from the code
+	@$(BIN)/python docs/openapi.py
+
 .PHONY: lock
 lock: $(VENV)/installed ## pin the newest allowed versions again
 	$(BIN)/python -m pip install --quiet uv

@@ -1,6 +1,7 @@
 """The API's contract as an OpenAPI 3.1 document, made from the code: the error tree, the states, the options.
 
-``docs/openapi.yaml`` is this document written down; tests hold both to the routes in the code and in the template.
+``docs/openapi.yaml`` and ``docs/api.md`` are this document written down (``make openapi``); tests hold them to the
+routes in the code and in the template, and every example here to its schema.
 """
 
 from __future__ import annotations
@@ -8,15 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 from api.requests import DEFAULT_LISTED_JOBS, MAX_FILENAME_CHARACTERS, MAX_LISTED_JOBS
+from api.responses import problem
 from audiojobs.conversion import BIT_RATES, DEFAULT_BIT_RATE, DEFAULT_SAMPLE_RATE
 from audiojobs.errors import (
     AlreadyDownloaded,
     AudioJobError,
+    CorruptAudio,
+    FileError,
     InternalError,
     InvalidRequest,
     JobNotFound,
     JobNotReady,
     LinkExpired,
+    NoAudio,
+    TimeLimit,
+    TruncatedAudio,
+    UnsupportedFormat,
+    UploadReplaced,
     UploadTooLarge,
 )
 from audiojobs.job import Status
@@ -24,6 +33,121 @@ from audiojobs.job import Status
 API_VERSION = "1.0.0"
 
 Schema = dict[str, Any]
+
+ERRORS: dict[type[AudioJobError], tuple[str, AudioJobError]] = {
+    InvalidRequest: (
+        "A field is missing, unknown, of the wrong type, or impossible with another; `field` names it.",
+        InvalidRequest("size_bytes must be a whole number, 1 or more.", field="size_bytes"),
+    ),
+    JobNotFound: ("No such job, or a link whose secret is wrong: the two are never told apart.", JobNotFound()),
+    JobNotReady: (
+        "There is no result yet, so ask again later; or the conversion failed, and `detail` says why.",
+        JobNotReady(),
+    ),
+    AlreadyDownloaded: ("The link is spent, or the file was deleted.", AlreadyDownloaded()),
+    LinkExpired: ("Nobody came in time; upload and result are deleted.", LinkExpired()),
+    UploadTooLarge: (
+        "More than the operator allows (the parameter MaxUploadMegabytes).",
+        UploadTooLarge("size_bytes may be at most 2048000000."),
+    ),
+    UploadReplaced: (
+        "A newer upload of the same key came before this one was read; it has a job of its own.",
+        UploadReplaced(),
+    ),
+    UnsupportedFormat: ("Not an audio format that is read here, whatever its name says.", UnsupportedFormat()),
+    NoAudio: ("An empty file, a header without sound, or a video without a sound track.", NoAudio()),
+    CorruptAudio: ("Damaged beyond decoding.", CorruptAudio()),
+    TruncatedAudio: (
+        "Shorter than the file itself declares; `allow_partial` takes what there is, with this as a warning.",
+        TruncatedAudio(),
+    ),
+    TimeLimit: ("Not done in the 15 minutes that a function has, three times.", TimeLimit()),
+    InternalError: (
+        "Our fault; the upload is still there, and the operator can send the event again.",
+        InternalError(),
+    ),
+}
+"""What each code means, and one such error. ``job-busy`` is for logs alone: no caller meets it."""
+
+_OF_A_JOB = (FileError, TimeLimit)
+
+_STATES = {
+    Status.AWAITING_UPLOAD: "the link is there, the file is not yet",
+    Status.PROCESSING: "the file is being resampled",
+    Status.READY: "the result waits for its one download",
+    Status.CLAIMED: "the link is spent, the download window is open",
+    Status.PURGED: "upload and result are deleted",
+    Status.FAILED: "`error` says why",
+    Status.EXPIRED: "nobody came in time",
+}
+
+_JOB_ID = "0f8d3c1e5b7a49f2a6c4e8d0b1f3a597"
+_TOKEN = f"{_JOB_ID}.hQhUQS1C-O2jYHboJuS2HrvlBe1maItiDLe_-AI1thQ"
+_LINK = f"https://api.example.com/v1/d/{_TOKEN}"
+_PRESIGNED_UPLOAD = f"https://uploads.s3.us-east-1.amazonaws.com/jobs/{_JOB_ID}?X-Amz-Signature=..."
+_PRESIGNED_DOWNLOAD = f"https://results.s3.us-east-1.amazonaws.com/jobs/{_JOB_ID}.mp3?X-Amz-Signature=..."
+
+_SOURCE = {
+    "container": "wav",
+    "codec": "pcm_s16le",
+    "sample_rate": 44100,
+    "channels": 2,
+    "duration_seconds": 181.2,
+    "size_bytes": 31963724,
+}
+_RESULT = {
+    "sample_rate": DEFAULT_SAMPLE_RATE,
+    "bit_rate": DEFAULT_BIT_RATE,
+    "channels": 2,
+    "duration_seconds": 181.2,
+    "size_bytes": 4348800,
+    "passthrough": False,
+}
+_NEW_JOB = {
+    "id": _JOB_ID,
+    "status": "awaiting-upload",
+    "filename": "song.wav",
+    "created_at": "2026-01-31T12:00:00Z",
+    "updated_at": "2026-01-31T12:00:00Z",
+    "expires_at": "2026-02-01T12:00:00Z",
+    "progress": 0.0,
+    "warnings": [],
+    "error": None,
+    "source": None,
+    "result": None,
+}
+_READY_JOB = {
+    **_NEW_JOB,
+    "status": "ready",
+    "updated_at": "2026-01-31T12:00:30Z",
+    "expires_at": "2026-02-01T12:00:30Z",
+    "progress": 1.0,
+    "source": _SOURCE,
+    "result": _RESULT,
+}
+_UPLOAD = {"method": "PUT", "url": _PRESIGNED_UPLOAD, "headers": {}, "expires_at": "2026-01-31T13:00:00Z"}
+_DOWNLOAD = {"url": _PRESIGNED_DOWNLOAD, "expires_at": "2026-01-31T12:06:00Z"}
+_CLAIMED_JOB = {**_READY_JOB, "status": "claimed", "updated_at": "2026-01-31T12:01:00Z", "download": _DOWNLOAD}
+_PAGE_TOKEN = "eyJpZCI6Li4ufQ"  # noqa: S105 - of a list's next page
+_REFUSAL = {"message": "Missing Authentication Token"}
+
+EXAMPLES: Schema = {
+    "JobRequest": {"filename": "song.wav", "bit_rate": 128000},
+    "Job": _READY_JOB,
+    "CreatedJob": {**_NEW_JOB, "upload": _UPLOAD, "link": _LINK},
+    "SeenJob": _READY_JOB,
+    "ClaimedJob": _CLAIMED_JOB,
+    "LinkedJob": {**_READY_JOB, "link": _LINK},
+    "JobList": {"jobs": [_READY_JOB], "next_token": None},
+    "Upload": _UPLOAD,
+    "Download": _DOWNLOAD,
+    "Source": _SOURCE,
+    "Result": _RESULT,
+    "Notice": {"code": TruncatedAudio.code, "detail": TruncatedAudio().detail},
+    "Problem": problem(ERRORS[InvalidRequest][1]),
+    "Refusal": _REFUSAL,
+}
+"""One whole document of each schema."""
 
 
 def openapi(server_url: str) -> Schema:
@@ -39,6 +163,7 @@ def openapi(server_url: str) -> Schema:
         "paths": _paths(),
         "components": {
             "schemas": _schemas(),
+            "examples": {kind.code: _error_example(kind) for kind in ERRORS},
             "securitySchemes": {
                 "sigv4": {
                     "type": "apiKey",
@@ -53,8 +178,10 @@ def openapi(server_url: str) -> Schema:
 
 
 def _paths() -> Schema:
-    job_id = _path_parameter("id", "The job's id.", {"type": "string"})
-    token = _path_parameter("token", "The job's id and the link's secret, joined by a dot.", {"type": "string"})
+    job_id = _parameter("path", "id", "The job's id.", {"type": "string"}, _JOB_ID)
+    token = _parameter(
+        "path", "token", "The job's id and the link's secret, joined by a dot.", {"type": "string"}, _TOKEN
+    )
     return {
         "/jobs": {
             "post": _signed(
@@ -64,20 +191,37 @@ def _paths() -> Schema:
                     "201": _json("The job, how to upload, and the one-time link", "CreatedJob"),
                     **_problems(InvalidRequest, UploadTooLarge),
                 },
-                requestBody={"required": True, "content": {"application/json": {"schema": _ref("JobRequest")}}},
+                requestBody={
+                    "required": True,
+                    "description": "What file is to come, and what MP3 is wanted; only `filename` is required.",
+                    "content": {"application/json": _media("JobRequest")},
+                },
             ),
             "get": _signed(
                 "listJobs",
                 "The jobs of a direct upload, newest first",
                 {"200": _json("A page of jobs", "JobList"), **_problems(InvalidRequest)},
                 parameters=[
-                    _query_parameter("upload_key", "The key in the upload bucket.", {"type": "string"}, required=True),
-                    _query_parameter(
+                    {
+                        **_parameter(
+                            "query", "upload_key", "The key in the upload bucket.", {"type": "string"}, "any/key.wav"
+                        ),
+                        "required": True,
+                    },
+                    _parameter(
+                        "query",
                         "limit",
                         "Jobs a page.",
                         {"type": "integer", "minimum": 1, "maximum": MAX_LISTED_JOBS, "default": DEFAULT_LISTED_JOBS},
+                        50,
                     ),
-                    _query_parameter("next_token", "From the page before.", {"type": "string"}),
+                    _parameter(
+                        "query",
+                        "next_token",
+                        "The `next_token` of the page before.",
+                        {"type": "string"},
+                        _PAGE_TOKEN,
+                    ),
                 ],
             ),
         },
@@ -120,17 +264,24 @@ def _paths() -> Schema:
                     "200": _json("Asked for by Prefer: the job and where its MP3 is", "ClaimedJob"),
                     "303": {
                         "description": "To a short-lived presigned URL of the MP3",
-                        "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
+                        "headers": {
+                            "Location": {
+                                "description": "Where the MP3 is, for as long as the download window lasts.",
+                                "schema": {"type": "string", "format": "uri"},
+                                "example": _PRESIGNED_DOWNLOAD,
+                            }
+                        },
                     },
                     **_problems(JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired),
                 },
                 parameters=[
-                    {
-                        "name": "Prefer",
-                        "in": "header",
-                        "description": "RFC 7240: return=representation gives 200 instead of a redirect.",
-                        "schema": {"type": "string", "examples": ["return=representation"]},
-                    }
+                    _parameter(
+                        "header",
+                        "Prefer",
+                        "RFC 7240: `return=representation` gives 200 instead of a redirect.",
+                        {"type": "string"},
+                        "return=representation",
+                    )
                 ],
             ),
             "delete": _open(
@@ -146,7 +297,9 @@ def _paths() -> Schema:
                 {
                     "200": {
                         "description": "OpenAPI 3.1",
-                        "content": {"application/json": {"schema": {"type": "object"}}},
+                        "content": {
+                            "application/json": {"schema": {"type": "object"}, "example": {"openapi": "3.1.0"}}
+                        },
                     }
                 },
             )
@@ -155,29 +308,49 @@ def _paths() -> Schema:
 
 
 def _schemas() -> Schema:
-    moment = {"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]}
+    """Every schema with its whole example, and every field with its part of it."""
+    schemas = _bare_schemas()
+    for name, schema in schemas.items():
+        if "properties" in schema:
+            schema["properties"] = {
+                field: {**value, "examples": value.get("examples") or [EXAMPLES[name][field]]}
+                for field, value in schema["properties"].items()
+            }
+        if name in EXAMPLES:
+            schema["examples"] = [EXAMPLES[name]]
+    return schemas
+
+
+def _bare_schemas() -> Schema:
+    states = "; ".join(f"`{status}`: {_STATES[status]}" for status in Status)
     job = {
-        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$", "examples": ["0f8d3c1e5b7a49f2a6c4e8d0b1f3a597"]},
-        "status": {"type": "string", "enum": [str(status) for status in Status], "description": "Where the job is."},
-        "filename": {"type": "string", "description": "The uploader's file name.", "examples": ["song.wav"]},
-        "created_at": moment,
-        "updated_at": moment,
-        "expires_at": {**moment, "description": "From then on the link is dead."},
+        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "32 hexadecimal digits."},
+        "status": {
+            "type": "string",
+            "enum": [str(status) for status in Status],
+            "description": f"Where the job is: {states}.",
+        },
+        "filename": {"type": "string", "description": "The uploader's file name."},
+        "created_at": _moment("When the job was made, in UTC."),
+        "updated_at": _moment("When the job last changed, in UTC."),
+        "expires_at": _moment("From then on the link is dead."),
         "progress": {"type": "number", "minimum": 0, "maximum": 1, "description": "How much of the work is done."},
-        "warnings": {"type": "array", "items": _ref("Notice")},
-        "error": {"oneOf": [_ref("Notice"), {"type": "null"}], "description": "Why the job failed."},
-        "source": {"oneOf": [_ref("Source"), {"type": "null"}], "description": "What was uploaded."},
-        "result": {"oneOf": [_ref("Result"), {"type": "null"}], "description": "What came out."},
+        "warnings": {
+            "type": "array",
+            "items": _ref("Notice"),
+            "description": "What the file's owner should know of a result that is there all the same.",
+            "examples": [[EXAMPLES["Notice"]]],
+        },
+        "error": _nullable("Notice", "Why the job failed; null unless it did."),
+        "source": _nullable("Source", "What was uploaded; null until it was looked at."),
+        "result": _nullable("Result", "What came out; null until it is there."),
     }
-    link = {
-        "type": "string",
-        "format": "uri",
-        "description": "The one-time link.",
-        "examples": ["https://api.example.com/v1/d/0f8d3c1e5b7a49f2a6c4e8d0b1f3a597.secret"],
-    }
+    upload = {**_ref("Upload"), "description": "How to upload the file.", "examples": [_UPLOAD]}
+    link = {"type": "string", "format": "uri", "description": "The one-time link.", "examples": [_LINK]}
     return {
         "JobRequest": {
             "type": "object",
+            "description": "A file that is to come, and the MP3 that is wanted.",
             "required": ["filename"],
             "additionalProperties": False,
             "properties": {
@@ -186,11 +359,16 @@ def _schemas() -> Schema:
                     "minLength": 1,
                     "maxLength": MAX_FILENAME_CHARACTERS,
                     "description": "Comes back as the name of the download.",
-                    "examples": ["song.wav"],
                 },
-                "size_bytes": _optional("integer", "Size of the file; S3 then takes no other.", minimum=1),
+                "size_bytes": _optional(
+                    "integer", "Size of the file; S3 then takes no other.", minimum=1, examples=[_SOURCE["size_bytes"]]
+                ),
                 "sample_rate": _optional(
-                    "integer", "In Hz.", enum=[*sorted(BIT_RATES), None], default=DEFAULT_SAMPLE_RATE
+                    "integer",
+                    "In Hz.",
+                    enum=[*sorted(BIT_RATES), None],
+                    default=DEFAULT_SAMPLE_RATE,
+                    examples=[DEFAULT_SAMPLE_RATE],
                 ),
                 "bit_rate": _optional(
                     "integer",
@@ -203,68 +381,69 @@ def _schemas() -> Schema:
                     "Variable bit rate, 0 (best) to 9 (smallest), instead of bit_rate.",
                     minimum=0,
                     maximum=9,
+                    examples=[2],
                 ),
-                "channels": _optional("integer", "Default: as the source, at most 2.", enum=[1, 2, None]),
-                "allow_partial": _optional("boolean", "Take what a truncated file has.", default=False),
+                "channels": _optional("integer", "Default: as the source, at most 2.", enum=[1, 2, None], examples=[2]),
+                "allow_partial": _optional(
+                    "boolean", "Take what a truncated file has.", default=False, examples=[True]
+                ),
             },
         },
         "Job": _object(job, "One file on its way."),
-        "CreatedJob": _object({**job, "link": link, "upload": _ref("Upload")}, "A new job."),
+        "CreatedJob": _object({**job, "link": link, "upload": upload}, "A new job."),
         "SeenJob": {
             **_object(job, "A job behind its link."),
-            "properties": {**job, "upload": {**_ref("Upload"), "description": "Only while the job awaits its upload."}},
+            "properties": {**job, "upload": {**upload, "description": "Only while the job awaits its upload."}},
         },
-        "ClaimedJob": _object({**job, "download": _ref("Download")}, "A job whose link is spent."),
+        "ClaimedJob": _object(
+            {**job, "download": {**_ref("Download"), "description": "Where the MP3 is."}}, "A job whose link is spent."
+        ),
         "LinkedJob": _object({**job, "link": link}, "A job with its fresh link."),
         "JobList": _object(
             {
-                "jobs": {"type": "array", "items": _ref("Job")},
-                "next_token": _optional("string", "Gives the next page; null on the last one."),
+                "jobs": {"type": "array", "items": _ref("Job"), "description": "Newest first."},
+                "next_token": _optional("string", "Gives the next page; null on the last one.", examples=[_PAGE_TOKEN]),
             },
             "A page of jobs, newest first.",
         ),
         "Upload": _object(
             {
-                "method": {"type": "string", "enum": ["PUT"]},
+                "method": {"type": "string", "enum": ["PUT"], "description": "The HTTP method to send the file with."},
                 "url": {"type": "string", "format": "uri", "description": "Presigned: whoever has it may upload."},
                 "headers": {
                     "type": "object",
                     "additionalProperties": {"type": "string"},
-                    "description": "To be sent with the file.",
+                    "description": "To be sent with the file, where there are any.",
                 },
-                "expires_at": {**moment, "description": "The upload must begin before."},
+                "expires_at": _moment("The upload must begin before."),
             },
             "How to upload the file.",
         ),
         "Download": _object(
             {
                 "url": {"type": "string", "format": "uri", "description": "Presigned: whoever has it may download."},
-                "expires_at": {**moment, "description": "A download must begin before; then the file is deleted."},
+                "expires_at": _moment("A download must begin before; then the file is deleted."),
             },
             "Where the MP3 is.",
         ),
         "Source": _object(
             {
-                "container": {"type": "string", "examples": ["wav"]},
-                "codec": {"type": "string", "examples": ["pcm_s16le"]},
-                "sample_rate": {"type": "integer", "description": "In Hz.", "examples": [44100]},
-                "channels": {"type": "integer", "examples": [2]},
-                "duration_seconds": _optional("number", "Null where the file does not tell.", examples=[181.2]),
-                "size_bytes": {"type": "integer", "examples": [31963724]},
+                "container": {"type": "string", "description": "The kind of file."},
+                "codec": {"type": "string", "description": "How the sound is coded in it."},
+                "sample_rate": {"type": "integer", "description": "In Hz."},
+                "channels": {"type": "integer", "description": "How many."},
+                "duration_seconds": _optional("number", "Null where the file does not tell."),
+                "size_bytes": {"type": "integer", "description": "Of the whole file."},
             },
             "What was uploaded, in ffprobe's terms.",
         ),
         "Result": _object(
             {
-                "sample_rate": {"type": "integer", "description": "In Hz.", "examples": [DEFAULT_SAMPLE_RATE]},
-                "bit_rate": {
-                    "type": "integer",
-                    "description": "In bit/s; the mean where it varies.",
-                    "examples": [192000],
-                },
-                "channels": {"type": "integer", "examples": [2]},
-                "duration_seconds": {"type": "number", "examples": [181.2]},
-                "size_bytes": {"type": "integer", "examples": [4348800]},
+                "sample_rate": {"type": "integer", "description": "In Hz."},
+                "bit_rate": {"type": "integer", "description": "In bit/s; the mean where it varies."},
+                "channels": {"type": "integer", "description": "1 or 2."},
+                "duration_seconds": {"type": "number", "description": "Of the sound, without the encoder's padding."},
+                "size_bytes": {"type": "integer", "description": "Of the download."},
                 "passthrough": {
                     "type": "boolean",
                     "description": "It was right already and is byte for byte the upload.",
@@ -274,24 +453,46 @@ def _schemas() -> Schema:
         ),
         "Notice": _object(
             {
-                "code": {"type": "string", "description": "Stable.", "examples": ["truncated-audio"]},
+                "code": {"type": "string", "description": "Stable: one of ErrorCode, or the warning `decode-errors`."},
                 "detail": {"type": "string", "description": "A sentence for people."},
             },
             "An error or a warning.",
         ),
+        "ErrorCode": {
+            "type": "string",
+            "description": "Stable: the `type` of a problem document, and the `error.code` of a failed job.",
+            "oneOf": [
+                {"const": kind.code, "title": kind.title, "description": meaning}
+                for kind, (meaning, _) in ERRORS.items()
+            ],
+            "examples": [InvalidRequest.code],
+        },
         "Problem": {
             "type": "object",
             "description": "RFC 9457.",
             "required": ["type", "title", "status", "detail"],
             "properties": {
-                "type": {"type": "string", "description": "The stable code.", "examples": [InvalidRequest.code]},
-                "title": {"type": "string"},
-                "status": {"type": "integer"},
-                "detail": {"type": "string", "description": "A sentence for people."},
+                "type": {**_ref("ErrorCode"), "description": "The stable code."},
+                "title": {"type": "string", "description": "What the code means, always the same."},
+                "status": {"type": "integer", "description": "That of the answer."},
+                "detail": {"type": "string", "description": "A sentence for people about this very case."},
                 "field": {"type": "string", "description": "The part of the request at fault."},
             },
         },
+        "Refusal": {
+            "type": "object",
+            "description": "API Gateway's own words; only the status is part of this contract.",
+            "additionalProperties": {"type": "string"},
+        },
     }
+
+
+def _moment(description: str) -> Schema:
+    return {"type": "string", "format": "date-time", "description": description}
+
+
+def _nullable(name: str, description: str) -> Schema:
+    return {"oneOf": [_ref(name), {"type": "null"}], "description": description, "examples": [EXAMPLES[name]]}
 
 
 def _object(properties: Schema, description: str) -> Schema:
@@ -311,13 +512,17 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _media(schema: str) -> Schema:
+    return {"schema": _ref(schema), "example": EXAMPLES[schema]}
+
+
 def _json(description: str, schema: str) -> Schema:
-    return {"description": description, "content": {"application/json": {"schema": _ref(schema)}}}
+    return {"description": description, "content": {"application/json": _media(schema)}}
 
 
 def _json_or_page(description: str, schema: str) -> Schema:
     response = _json(description, schema)
-    response["content"]["text/html"] = {"schema": {"type": "string"}}
+    response["content"]["text/html"] = {"schema": {"type": "string"}, "example": "<!DOCTYPE html>..."}
     return response
 
 
@@ -330,14 +535,27 @@ def _problems(*errors: type[AudioJobError]) -> Schema:
     return {
         status: {
             "description": "; ".join(f"{error.code}: {error.title}" for error in group),
-            "content": {"application/problem+json": {"schema": _ref("Problem")}},
+            "content": {
+                "application/problem+json": {
+                    "schema": _ref("Problem"),
+                    "examples": {error.code: {"$ref": f"#/components/examples/{error.code}"} for error in group},
+                }
+            },
         }
         for status, group in by_status.items()
     }
 
 
+def _error_example(kind: type[AudioJobError]) -> Schema:
+    """A problem document, or what a failed job has as its ``error`` where no call is answered with the code."""
+    meaning, error = ERRORS[kind]
+    answered = not issubclass(kind, _OF_A_JOB) or kind is UploadTooLarge
+    value = problem(error) if answered else {"code": error.code, "detail": error.detail}
+    return {"summary": kind.title, "description": meaning, "value": value}
+
+
 def _signed(operation_id: str, summary: str, responses: Schema, **more: Any) -> Schema:
-    refused = {"403": {"description": "Not signed, wrongly signed, or not allowed"}}
+    refused = {"403": _json("Not signed, wrongly signed, or not allowed", "Refusal")}
     return {
         "operationId": operation_id,
         "summary": summary,
@@ -351,9 +569,6 @@ def _open(operation_id: str, summary: str, responses: Schema, **more: Any) -> Sc
     return {"operationId": operation_id, "summary": summary, "security": [], "responses": responses, **more}
 
 
-def _path_parameter(name: str, description: str, schema: Schema) -> Schema:
-    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
-
-
-def _query_parameter(name: str, description: str, schema: Schema, *, required: bool = False) -> Schema:
-    return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+def _parameter(place: str, name: str, description: str, schema: Schema, example: str | int) -> Schema:
+    required = {"required": True} if place == "path" else {}
+    return {"name": name, "in": place, **required, "description": description, "schema": schema, "example": example}

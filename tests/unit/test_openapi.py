@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from openapi_spec_validator import validate
 
 from api import app
 from api.contract import openapi
+from audiojobs.errors import AudioJobError, LeaseHeld
 from audiojobs.job import Status
 from local import template as templates
 from tests.unit.cloud import Cloud
 from tests.unit.gateway import BROWSER, Answer, Api
 from tests.unit.samples import api_job, direct_job, linked
+from tests.unit.test_documentation import errors
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONTRACT = openapi("https://audio.example.com/v1")
@@ -32,13 +34,139 @@ def test_it_is_valid_openapi() -> None:
     validate(CONTRACT)
 
 
-def test_it_is_written_down_in_docs() -> None:
-    written = (PROJECT / "docs" / "openapi.yaml").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "maker"), [("openapi.yaml", "document"), ("api.md", "reference")])
+def test_it_is_written_down_in_docs(name: str, maker: str) -> None:
+    written = (PROJECT / "docs" / name).read_text(encoding="utf-8")
 
-    document = runpy.run_path(str(PROJECT / "docs" / "openapi.py"))["document"]
+    made = runpy.run_path(str(PROJECT / "docs" / "openapi.py"))[maker]()
 
-    assert written == document(), "please type: make openapi"
-    assert yaml.safe_load(written)["paths"] == CONTRACT["paths"]
+    assert written == made, "please type: make openapi"
+
+
+def test_what_is_written_down_is_the_contract() -> None:
+    written = yaml.safe_load((PROJECT / "docs" / "openapi.yaml").read_text(encoding="utf-8"))
+
+    assert {**written, "servers": CONTRACT["servers"]} == CONTRACT
+
+
+def test_the_reference_has_every_part_and_no_link_into_nothing() -> None:
+    lines = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8").splitlines()
+    headings = [line.lstrip("# ") for line in lines if line.startswith("#")]
+    targets = set(re.findall(r"\]\(#([^)]+)\)", "\n".join(lines)))
+
+    calls = {f"{method} {path}" for method, path in contract_routes()}
+    assert calls | set(CONTRACT["components"]["examples"]) <= set(headings)
+    assert targets <= {heading.lower() for heading in headings}
+    assert not [line for line in lines if "http" in line and "script" in line]
+
+
+# ---------------------------------------------------------------- descriptions and examples
+
+
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in CONTRACT["paths"].items():
+        for method, operation in item.items():
+            if method in METHODS:
+                parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
+                yield f"{method} {path}", {**operation, "parameters": parameters}
+
+
+def resolved(node: dict[str, Any]) -> Any:
+    """What a reference points to."""
+    if "$ref" not in node:
+        return node
+    target: Any = CONTRACT
+    for step in node["$ref"].removeprefix("#/").split("/"):
+        target = target[step]
+    return target
+
+
+def media() -> dict[str, dict[str, Any]]:
+    """Every body of a request or an answer, by where it is."""
+    found = {}
+    for name, operation in operations():
+        bodies = {"request": operation["requestBody"]} if "requestBody" in operation else {}
+        for where, holder in {**bodies, **operation["responses"]}.items():
+            for kind, value in holder.get("content", {}).items():
+                found[f"{name} {where} {kind}"] = value
+    return found
+
+
+def described() -> dict[str, dict[str, Any]]:
+    """Every field, parameter and header, with its schema as ``schema``, by where it is."""
+    found = {}
+    for name, operation in operations():
+        found |= {f"{name} {parameter['name']}": parameter for parameter in operation["parameters"]}
+        for status, response in operation["responses"].items():
+            found |= {f"{name} {status} {header}": value for header, value in response.get("headers", {}).items()}
+    for name, schema in CONTRACT["components"]["schemas"].items():
+        found[name] = {**schema, "schema": schema}
+        for field, value in schema.get("properties", {}).items():
+            found[f"{name}.{field}"] = {**value, "schema": value}
+    return found
+
+
+def examples(node: dict[str, Any]) -> list[Any]:
+    if "example" in node:
+        return [node["example"]]
+    given = node.get("examples", [])
+    return [resolved(value)["value"] for value in given.values()] if isinstance(given, dict) else list(given)
+
+
+def assert_examples_fit(node: dict[str, Any]) -> None:
+    assert examples(node)
+    schema = {**node["schema"], "components": CONTRACT["components"]}
+    for example in examples(node):
+        Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(example)
+
+
+@pytest.mark.parametrize("where", described())
+def test_fields_parameters_and_headers_have_a_description_and_examples_that_fit(where: str) -> None:
+    node = described()[where]
+
+    assert len(node["description"]) > 5
+    assert_examples_fit(node)
+
+
+@pytest.mark.parametrize("where", media())
+def test_bodies_have_examples_that_fit(where: str) -> None:
+    assert_examples_fit(media()[where])
+
+
+def test_calls_and_answers_have_a_description() -> None:
+    for _, operation in operations():
+        assert operation["summary"]
+        assert all(response["description"] for response in operation["responses"].values())
+        assert operation.get("requestBody", {"description": "none"})["description"]
+
+
+@pytest.mark.parametrize("error", [kind for kind in errors() if kind is not LeaseHeld], ids=lambda kind: kind.code)
+def test_every_error_has_a_description_and_an_example_of_its_own(error: type[AudioJobError]) -> None:
+    example = CONTRACT["components"]["examples"][error.code]
+    of_status = {
+        code
+        for where, body in media().items()
+        if where.endswith(f" {error.http_status} application/problem+json")
+        for code in body["examples"]
+    }
+
+    assert len(example["description"]) > 5
+    assert example["value"]["detail"]
+    if error.code in of_status:
+        assert example["value"]["type"] == error.code
+        assert (example["value"]["title"], example["value"]["status"]) == (error.title, error.http_status)
+    else:
+        assert example["value"]["code"] == error.code
+
+
+def test_no_error_is_described_that_is_none() -> None:
+    known = {kind.code for kind in errors() if kind is not LeaseHeld}
+
+    assert set(CONTRACT["components"]["examples"]) == known
+    assert {choice["const"] for choice in CONTRACT["components"]["schemas"]["ErrorCode"]["oneOf"]} == known
+
+
+# ---------------------------------------------------------------- routes
 
 
 def contract_routes() -> Routes:
