@@ -11,6 +11,7 @@ from typing import Any
 
 from audiojobs.conversion import OPTION_NAMES, Conversion
 from audiojobs.errors import InvalidRequest
+from audiojobs.filenames import is_harmless
 
 MAX_FILENAME_CHARACTERS = 255
 MAX_LISTED_JOBS = 100
@@ -65,9 +66,10 @@ def _filename(values: Mapping[str, Any]) -> str:
     if not isinstance(given, str):
         raise InvalidRequest("filename is required: the name of the file to be uploaded.", field="filename")
     name = given.replace("\\", "/").rpartition("/")[2].strip()
-    if not name or len(name) > MAX_FILENAME_CHARACTERS or not name.isprintable():
+    if not name or len(name) > MAX_FILENAME_CHARACTERS or not all(map(is_harmless, name)):
         raise InvalidRequest(
-            f"filename must have 1 to {MAX_FILENAME_CHARACTERS} printable characters.", field="filename"
+            f"filename must have 1 to {MAX_FILENAME_CHARACTERS} characters, and no control characters.",
+            field="filename",
         )
     return name
 

@@ -15,7 +15,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 FUNCTIONS = PROJECT / "functions"
 SHARED = PROJECT / "layers" / "shared"
 
-PURE = {"errors", "conversion", "job", "links", "settings"}
+PURE = {"errors", "conversion", "filenames", "job", "links", "settings"}
 TALKS_TO_AWS = {"clients", "store", "objects", "purges", "announcements"}
 AWS_SDK = {"boto3", "botocore", "s3transfer"}
 

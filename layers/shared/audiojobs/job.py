@@ -123,10 +123,14 @@ class Job:
 
     @property
     def result_key(self) -> str:
-        """``{upload key}/{job id}.mp3``, the upload key cut where S3's 1024 bytes would not hold both."""
+        """``{upload key}/{job id}.mp3``, the upload key cut where S3's 1024 bytes would not hold both.
+
+        S3 takes ``.`` and ``..`` as parts of a key, but browsers and curl take them out of an address.
+        """
         suffix = f"/{self.id}.mp3"
         room = _MAX_KEY_BYTES - len(suffix)
-        return self.upload_key.encode()[:room].decode(errors="ignore") + suffix
+        cut = self.upload_key.encode()[:room].decode(errors="ignore")
+        return "/".join("_" * len(part) if part in (".", "..") else part for part in cut.split("/")) + suffix
 
     @property
     def download_filename(self) -> str:

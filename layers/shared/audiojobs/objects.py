@@ -16,6 +16,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from audiojobs.errors import InternalError, UploadReplaced
+from audiojobs.filenames import is_harmless
 from audiojobs.job import Job, Origin
 
 if TYPE_CHECKING:
@@ -216,11 +217,9 @@ class ResultObjects:
 
 def content_disposition(filename: str) -> str:
     """``attachment`` with the name twice: in ASCII for old clients, and in UTF-8 (RFC 6266, RFC 8187)."""
-    printable = "".join(
-        character if character.isprintable() and character not in '/\\"' else "_" for character in filename
-    )
-    ascii_name = printable.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")
-    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(printable, safe='')}"
+    name = "".join(character if is_harmless(character) and character not in '/\\"' else "_" for character in filename)
+    ascii_name = name.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")
+    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _origin(url: str) -> str:
