@@ -27,6 +27,9 @@ SETTINGS: dict[str, type[Settings]] = {
 # Read by the libraries, not by our settings.
 OTHER_VARIABLES = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "AWS_ENDPOINT_URL"}
 
+# Set by Lambda itself.
+LAMBDAS_OWN = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
+
 # What is free text by nature; everything else has a range, a list or a pattern.
 FREE_PARAMETERS = {"AllowedOrigin", "FfmpegLayerArn", "AlarmEmail"}
 
@@ -125,7 +128,7 @@ class TestFunctions:
         variables = set(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
         variables |= set(FUNCTIONS[name]["Properties"].get("Environment", {}).get("Variables", {}))
 
-        assert variables - OTHER_VARIABLES == {field.name.upper() for field in fields(SETTINGS[name])}
+        assert variables - OTHER_VARIABLES == {field.name.upper() for field in fields(SETTINGS[name])} - LAMBDAS_OWN
 
     @pytest.mark.parametrize("kind", SETTINGS.values(), ids=lambda kind: kind.__name__)
     def test_settings_and_parameters_have_the_same_defaults(self, kind: type[Settings]) -> None:
