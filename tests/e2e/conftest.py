@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from local.stack import STATE_FOLDER, EmbeddedAws
+from local import artefacts, template
+from local.stack import PROJECT, STATE_FOLDER, EmbeddedAws
 from tests.e2e.service import WINDOW_SECONDS, Service
 
 
@@ -18,11 +19,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[Service]:
+def built() -> Path:
+    """What is deployed: the functions and layers as they are now, built again only where they have changed."""
+    folder = STATE_FOLDER / "tests" / "build"
+    artefacts.build(template.load(PROJECT / "template.yaml"), PROJECT, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def service(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The deployed service, with a rule that sends its events to a queue and a copy of every S3 event."""
     parameters = {"DownloadWindowSeconds": str(WINDOW_SECONDS)}
-    with EmbeddedAws(parameters, state_folder=STATE_FOLDER / "tests", write_stack_file=False) as stack:
-        service = Service(stack)
+    folder = tmp_path_factory.mktemp("aws")  # logs, looked at when a test has failed
+    with EmbeddedAws(parameters, state_folder=folder, sam_build_folder=built, write_stack_file=False) as stack:
+        service = Service(stack, built / "FfmpegLayer" / "bin")
         service.events_queue = listen_to_events(stack)
         service.notifications_queue = listen_to_uploads(stack)
         with service.http:

@@ -54,6 +54,8 @@ class Service:
     """The doors of one deployed stack, and what was seen of it that nobody may log."""
 
     stack: EmbeddedAws
+    programs: Path
+    """The folder with ffmpeg and ffprobe of the layer."""
     secrets: set[str] = field(default_factory=set, repr=False)
     """Secrets of links and signatures of presigned URLs that this session was given."""
     events_queue: str = ""
@@ -81,11 +83,6 @@ class Service:
     def s3(self) -> Any:
         return self.stack.aws.client("s3")
 
-    @property
-    def programs(self) -> Path:
-        """The folder with ffmpeg and ffprobe of the layer."""
-        return self.stack.stack_file.parent / "build" / "FfmpegLayer" / "bin"
-
     def objects(self, bucket: str, prefix: str = "") -> dict[str, dict[str, Any]]:
         """The objects of a bucket by key, as the owner of the account sees them."""
         pages = self.stack.admin.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -107,6 +104,18 @@ class Service:
     def attempts(self, job_id: str) -> int:
         """How often work on the job has begun."""
         return int(self.record(job_id)["attempts"]["N"])
+
+    def log_messages(self) -> list[str]:
+        """Every line of every log group."""
+        logs = self.stack.admin.client("logs")
+        groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+        paginator = logs.get_paginator("filter_log_events")
+        pages = (page for group in groups for page in paginator.paginate(logGroupName=group))
+        return [event["message"] for page in pages for event in page["events"]]
+
+    def log_lines(self, job_id: str, text: str) -> list[str]:
+        """The lines about a job with a text in them."""
+        return [line for line in self.log_messages() if job_id in line and text in line]
 
     # ---------------------------------------------------------------- the API
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e import sounds
-from tests.e2e.service import WINDOW_SECONDS, Job, Service, until
+from tests.e2e.service import Job, Service, until
 
 
 @pytest.fixture(scope="module")
@@ -23,26 +23,26 @@ def last_job(service: Service, files: Path, tmp_path_factory: pytest.TempPathFac
     return created
 
 
-def log_messages(service: Service) -> list[str]:
-    """Every line of every log group."""
-    logs = service.stack.admin.client("logs")
-    groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
-    pages = (page for group in groups for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group))
-    return [event["message"] for page in pages for event in page["events"]]
+def test_no_object_is_left_but_of_failed_and_unclaimed_jobs(service: Service, last_job: Job) -> None:
+    until(lambda: "claimed" not in statuses(service).values(), "every claimed job is purged")
+    ready = {job_id for job_id, status in statuses(service).items() if status == "ready"}
+    failed = {job_id for job_id, status in statuses(service).items() if status == "failed"}
+    uploads_of_ready = {
+        record["upload_key"]["S"] for record in service.records() if record["id"]["S"] in ready
+    } & service.objects(service.uploads).keys()
 
+    for job_id in ready | failed:
+        service.delete(job_id)
 
-def lines_of(service: Service, job_id: str, text: str) -> list[str]:
-    """The lines about a job with a text in them."""
-    return [line for line in log_messages(service) if job_id in line and text in line]
-
-
-def test_no_object_is_left(service: Service, last_job: Job) -> None:
-    def left() -> list[str]:
-        return [key for bucket in (service.uploads, service.results) for key in service.objects(bucket)]
-
-    until(lambda: not left(), f"the buckets are empty: {left()}", seconds=WINDOW_SECONDS + 30)
+    assert uploads_of_ready == set(), "the original goes right after success"
+    assert {**service.objects(service.uploads), **service.objects(service.results)} == {}
     uploads = service.stack.admin.client("s3").list_multipart_uploads(Bucket=service.uploads)
     assert uploads.get("Uploads", []) == []
+
+
+def statuses(service: Service) -> dict[str, str]:
+    """What all jobs read, by id."""
+    return {record["id"]["S"]: record["status"]["S"] for record in service.records()}
 
 
 def test_no_file_of_a_function_is_left(service: Service, last_job: Job) -> None:
@@ -69,12 +69,12 @@ def test_no_job_was_begun_twice_and_none_is_under_way(service: Service, last_job
 def test_the_logs_hold_no_link_and_no_presigned_url(service: Service, last_job: Job) -> None:
     secret = last_job["link"].rpartition(".")[2]
 
-    until(lambda: lines_of(service, last_job["id"], "job purged"), "the last job's purge is logged")
-    messages = log_messages(service)
+    until(lambda: service.log_lines(last_job["id"], "job purged"), "the last job's purge is logged")
+    messages = service.log_messages()
 
     assert secret in service.secrets
     assert len(service.secrets) >= 3, "the link, the upload's and the download's signature"
-    assert lines_of(service, last_job["id"], "job ready")
+    assert service.log_lines(last_job["id"], "job ready")
     assert [line for line in messages if any(known in line for known in service.secrets)] == []
     assert [line for line in messages if "X-Amz-Signature" in line] == []
 

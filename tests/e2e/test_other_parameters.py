@@ -13,13 +13,12 @@ from tests.e2e.service import Service
 
 
 @pytest.fixture(scope="module")
-def other(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Small uploads only, originals are kept, and the shortest download window."""
-    parameters = {"MaxUploadMegabytes": "1", "KeepOriginals": "true", "DownloadWindowSeconds": "1"}
+def other(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Small uploads only, originals are kept, and a short download window."""
+    parameters = {"MaxUploadMegabytes": "1", "KeepOriginals": "true", "DownloadWindowSeconds": "3"}
     folder = tmp_path_factory.mktemp("other")
-    built = service.programs.parent.parent
     with EmbeddedAws(parameters, state_folder=folder, sam_build_folder=built, write_stack_file=False) as stack:
-        other = Service(stack)
+        other = Service(stack, built / "FfmpegLayer" / "bin")
         with other.http:
             yield other
 

@@ -37,7 +37,7 @@ def frequency_in(service: Service, mp3: Path) -> int:
 
 def test_two_api_jobs_with_one_file_name_at_once(service: Service, low: Path, high: Path, tmp_path: Path) -> None:
     jobs = [service.create_job("song.wav") for _ in range(2)]
-    together = Barrier(2)
+    together = Barrier(2, timeout=60)
 
     def send(job: dict[str, str], path: Path) -> None:
         together.wait()
@@ -75,7 +75,7 @@ def test_two_uploads_under_one_key_at_once(service: Service, low: Path, high: Pa
     """S3 keeps the one that was written last; the other may have been read before, or is told so."""
     key = "at once/song.wav"
     contents = [low.read_bytes(), high.read_bytes()]
-    together = Barrier(2)
+    together = Barrier(2, timeout=60)
 
     def put(content: bytes) -> None:
         together.wait()

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import validate
 
 from tests.e2e import sounds
-from tests.e2e.service import JSON, Service
+from tests.e2e.service import JSON, Service, until
 
 PROBLEM = "application/problem+json"
 CALLS = [
@@ -230,6 +230,21 @@ def test_deleting_a_job_before_its_upload_leaves_nothing_to_upload_to(service: S
     assert service.job(created["id"])["status"] == "purged"
     assert not service.objects(service.uploads, key)
     assert not service.objects(service.results, key)
+
+
+def test_deleting_a_job_under_way_leaves_no_result(service: Service, files: Path) -> None:
+    created = service.create_job("long.wav")
+    service.send(created, sounds.song(files / "under-way.wav", seconds=300))
+    until(lambda: service.job(created["id"])["status"] == "processing", "the work has begun")
+
+    service.delete(created["id"])
+
+    assert not service.objects(service.uploads, f"jobs/{created['id']}")
+    until(lambda: service.log_lines(created["id"], "no longer ours"), "the function has noticed")
+    until(lambda: not any(Path(service.stack.access.function_temp_folder).iterdir()), "its files are deleted")
+    assert not service.objects(service.results, f"jobs/{created['id']}")
+    assert service.job(created["id"])["status"] == "purged"
+    assert service.attempts(created["id"]) == 1
 
 
 # ---------------------------------------------------------------- the contract

@@ -35,6 +35,28 @@ def test_a_direct_upload_is_announced_with_its_link(service: Service, song: Path
     assert_mp3_of_two_seconds(job, service.fetch(event["detail"]["link"], tmp_path / "result.mp3"))
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "Größe – 1+1=2 & 50% (ü).wav",
+        "no-suffix",
+        "doubled//slash/.wav",
+        "jobs/not-an-id.wav",
+        "long/" + "ü" * 500 + ".wav",
+    ],
+    ids=lambda key: key[:20],
+)
+def test_any_key_will_do(service: Service, song: Path, tmp_path: Path, key: str) -> None:
+    job = service.put(key, song)
+    event = service.event_of(job["id"])
+
+    url = service.claim(event["detail"]["link"])
+
+    assert event["detail"]["upload_key"] == key
+    assert job["filename"] == key.rpartition("/")[2]
+    assert_mp3_of_two_seconds(job, save(service, url, tmp_path))
+
+
 def test_an_api_job_from_curl_alone(service: Service, song: Path, tmp_path: Path) -> None:
     access = service.stack.access
     signed = ["--user", f"{access.access_key_id}:{access.secret_access_key}"]
@@ -80,6 +102,14 @@ def test_an_invocation_with_an_event_returns_the_job_and_its_link(service: Servi
     assert job["status"] == "ready"
     assert job["filename"] == "my first song (take 1).wav"
     assert_mp3_of_two_seconds(job, service.fetch(job["link"], tmp_path / "result.mp3"))
+
+
+def save(service: Service, url: str, folder: Path) -> Path:
+    """What curl makes of a presigned URL; its one file."""
+    service.curl("--fail", "-OJ", url, folder=folder)
+    [path] = folder.iterdir()
+    assert path.name.endswith(".32k.mp3")
+    return path
 
 
 def assert_mp3_of_two_seconds(job: dict[str, Any], path: Path) -> None:
