@@ -70,8 +70,10 @@ def test_the_logs_hold_no_link_and_no_presigned_url(service: Service, last_job: 
     secret = last_job["link"].rpartition(".")[2]
 
     until(lambda: service.log_lines(last_job["id"], "job purged"), "the last job's purge is logged")
-    messages = service.log_messages()
+    files = list(Path(service.stack.access.log_folder).glob("*.log"))
+    messages = service.log_messages() + [line for path in files for line in path.read_text().splitlines()]
 
+    assert {"api.log", "emulator.log", "purge.log", "resample.log"} <= {path.name for path in files}
     assert secret in service.secrets
     assert len(service.secrets) >= 3, "the link, the upload's and the download's signature"
     assert service.log_lines(last_job["id"], "job ready")
