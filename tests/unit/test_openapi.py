@@ -83,7 +83,7 @@ def resolved(node: dict[str, Any]) -> Any:
 
 def media() -> dict[str, dict[str, Any]]:
     """Every body of a request or an answer, by where it is."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, operation in operations():
         bodies = {"request": operation["requestBody"]} if "requestBody" in operation else {}
         for where, holder in {**bodies, **operation["responses"]}.items():
@@ -94,7 +94,7 @@ def media() -> dict[str, dict[str, Any]]:
 
 def described() -> dict[str, dict[str, Any]]:
     """Every field, parameter and header, with its schema as ``schema``, by where it is."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, operation in operations():
         found |= {f"{name} {parameter['name']}": parameter for parameter in operation["parameters"]}
         for status, response in operation["responses"].items():

@@ -1,0 +1,79 @@
+"""The commands of README's curl session, as they stand there, in one shell, against the deployed service."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.e2e import sounds
+from tests.e2e.figures import decode
+from tests.e2e.service import JSON, Service
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SECTION = README.partition("\n## With curl\n")[2].partition("\n## ")[0]
+SIGNED, SESSION, DIRECT = re.findall(r"^```sh\n(.*?)^```", SECTION, re.DOTALL | re.MULTILINE)
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
+
+def shell(service: Service, folder: Path, *blocks: str) -> str:
+    """Run blocks of commands in bash, in a folder with a song.wav; returns what they print."""
+    sounds.song(folder / "song.wav", seconds=2)
+    access = service.stack.access
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "NO_PROXY": "*",
+        "API": access.api_url,
+        "UPLOADS": access.upload_bucket,
+        "AWS_ACCESS_KEY_ID": access.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": access.secret_access_key,
+        "AWS_REGION": access.region,
+        "AWS_DEFAULT_REGION": access.region,
+        "AWS_ENDPOINT_URL": access.endpoint_url,
+    }
+    command = ["timeout", "120", "bash", "-e", "-c", "\n".join(blocks)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    service.remember(*re.findall(r'https?://[^"\s]+', done.stdout))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_session_creates_uploads_waits_downloads_and_is_refused_then(service: Service, tmp_path: Path) -> None:
+    printed = shell(service, tmp_path, SIGNED, SESSION)
+
+    created, ready, refused = (json.loads(document) for document in re.findall(r"\{\"(?:id|type)\".*\}", printed))
+    assert (created["status"], ready["status"]) == ("awaiting-upload", "ready")
+    assert (refused["type"], refused["status"]) == ("already-downloaded", 410)
+    assert created["id"] == ready["id"]
+    assert decode(service.programs, tmp_path / "song.32k.mp3", 32_000).sample_frames == 64_000
+
+
+def test_the_answer_that_is_shown_has_the_fields_of_a_real_one(service: Service, tmp_path: Path) -> None:
+    shown = json.loads(re.findall(r"^```json\n(.*?)^```", SECTION, re.DOTALL | re.MULTILINE)[0])
+
+    created = json.loads(shell(service, tmp_path, SIGNED))
+
+    assert created.keys() == shown.keys()
+    assert created["upload"].keys() == shown["upload"].keys()
+    blank = {name: shown[name] for name in ("status", "filename", "progress", "warnings", "error", "source", "result")}
+    assert {name: created[name] for name in blank} == blank
+
+
+def test_a_direct_upload_is_found_and_gets_its_link(service: Service, tmp_path: Path) -> None:
+    definitions = [SIGNED, SESSION.partition("\nID=")[0]]
+
+    printed = shell(service, tmp_path, *definitions, DIRECT, 'echo "link: $LINK"')
+
+    link = printed.rpartition("link: ")[2].strip()
+    job = requests.get(link, headers=JSON, timeout=60).json()
+    assert (job["status"], job["result"]["bit_rate"]) == ("ready", 128_000)
+    service.fetch(link, tmp_path / "result.mp3")
