@@ -63,6 +63,8 @@ class Links:
         window = self._settings.download_window_seconds
         # A second more than the window: a message that is early would only be sent again.
         self._schedule.add(job.id, delay_seconds=window + 1)
+        # Before the link is spent: whatever fails up to here leaves it as it was.
+        url = self._results.presign(job.result_key, filename=job.download_filename, expires_in_seconds=window)
         now = self._clock()
         try:
             claimed = self._store.claim(
@@ -70,5 +72,4 @@ class Links:
             )
         except Refused as refused:
             raise why_not_ready(refused.job.seen_at(now)) if refused.job else JobNotFound() from refused
-        url = self._results.presign(job.result_key, filename=job.download_filename, expires_in_seconds=window)
         return Claim(claimed, url, now + window)

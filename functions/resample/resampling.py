@@ -229,6 +229,8 @@ class Resampling:
         logger().info("nothing to begin", extra={"job_id": job.id, "status": job.status})
         if job.status is Status.PROCESSING and job.lease_request_id == invocation.request_id:
             raise LeaseHeld
+        if upload and job.origin is Origin.API and job.status in (Status.READY, Status.CLAIMED, Status.PURGED):
+            self._delete_original(job)
         if job.status in (Status.READY, Status.FAILED) and not job.announced:
             secret = new_secret() if job.origin is Origin.DIRECT and job.status is Status.READY else None
             try:
@@ -241,8 +243,6 @@ class Resampling:
             except Refused as refused:
                 return Outcome(refused.job or job)
             return self._finish(job, upload, secret)
-        if upload and job.origin is Origin.API and job.status in (Status.READY, Status.CLAIMED, Status.PURGED):
-            self._delete_original(job)
         return Outcome(job)
 
     def _finish(self, job: Job, upload: Upload | None, secret: str | None) -> Outcome:
