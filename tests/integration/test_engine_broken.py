@@ -204,7 +204,7 @@ def test_no_time_left(tmp_path: Path) -> None:
     with pytest.raises(TimeLimit):
         run_engine(source, seconds_allowed=-1)
 
-    assert list((tmp_path / "tone.wav.converted").iterdir()) == []
+    assert list((tmp_path / "tone.wav.converted-by-1").iterdir()) == []
 
 
 def _fake_program(folder: Path, name: str, script: str) -> None:
@@ -267,7 +267,7 @@ def test_ffmpeg_gets_nothing_from_the_service(
 
     environment, stdin, listing, folder = eval(seen.read_text())  # noqa: S307
     assert (environment, stdin, listing) == ([], "", [])
-    assert folder.startswith(str(tmp_path / "tone.wav.converted"))
+    assert folder.startswith(str(tmp_path / "tone.wav.converted-by-1"))
 
 
 def test_what_ffmpeg_says_stays_in_the_log(
@@ -373,7 +373,7 @@ def test_mp4_that_refers_to_another_file(tmp_path: Path) -> None:
 
 
 def test_progress_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resample.engine.PROGRESS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("resample.encoding.PROGRESS_INTERVAL_SECONDS", 0.0)
     source = tmp_path / "noise.wav"
     run_full_ffmpeg("-f", "lavfi", "-i", "anoisesrc=d=120:r=44100:a=0.3", "-ac", "2", source)
 
@@ -385,7 +385,7 @@ def test_progress_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_exception_from_the_progress_callback_ends_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resample.engine.PROGRESS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("resample.encoding.PROGRESS_INTERVAL_SECONDS", 0.0)
     source = tmp_path / "noise.wav"
     run_full_ffmpeg("-f", "lavfi", "-i", "anoisesrc=d=600:r=44100", source)
 
