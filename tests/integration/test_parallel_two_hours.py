@@ -18,11 +18,12 @@ LIMIT_BYTES = 250 << 20
 
 
 def _resident_bytes(process: int) -> int:
+    """The proportional share: a child that has not begun its own program yet holds nothing but its parent's pages."""
     try:
-        fields = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()
+        fields = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").split()
     except OSError:
         return 0
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 1024 * int(fields[fields.index("Pss:") + 1]) if "Pss:" in fields else 0
 
 
 def _children() -> list[int]:
