@@ -1,0 +1,75 @@
+"""The two commands of the README, typed as a newcomer types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.audio import synth
+from tests.audio.measure import streams
+
+PROJECT = Path(__file__).resolve().parents[2]
+STACK_FILE = PROJECT / ".local" / "stack.json"
+SECONDS_ALLOWED = 120.0
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """Without what an outer make tells an inner one."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+
+def test_make_run_goes_the_whole_way(tmp_path: Path, environment: dict[str, str]) -> None:
+    song = synth.write(tmp_path / "my song.flac", seconds=3)
+
+    done = subprocess.run(
+        ["make", "run", f"AUDIO={song}"], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert streams(tmp_path / "my song.32k.mp3")[0]["sample_rate"] == "32000"
+    assert "refused: 410" in done.stdout
+    assert "0 objects in the upload bucket, 0 in the result bucket" in done.stdout
+
+
+def test_make_run_tells_why_a_file_is_not_taken(tmp_path: Path, environment: dict[str, str]) -> None:
+    letter = tmp_path / "letter.wav"
+    letter.write_text("Dear reader, this is no music.\n" * 100)
+
+    done = subprocess.run(
+        ["make", "run", f"AUDIO={letter}"], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+    assert done.returncode != 0
+    assert "unsupported-format" in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == [letter]
+
+
+def test_make_serve_stays_until_it_is_interrupted(environment: dict[str, str]) -> None:
+    STACK_FILE.unlink(missing_ok=True)
+
+    serving = subprocess.Popen(
+        ["make", "serve"], cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + SECONDS_ALLOWED
+        while not STACK_FILE.exists():
+            assert serving.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        access = json.loads(STACK_FILE.read_text())
+        contract = requests.get(f"{access['api_url']}/openapi.json", timeout=30)
+    finally:
+        os.killpg(serving.pid, signal.SIGINT)
+        printed, _ = serving.communicate(timeout=60)
+
+    assert contract.json()["openapi"].startswith("3.1")
+    assert access["api_url"] in printed
+    assert not STACK_FILE.exists()
