@@ -38,7 +38,7 @@ check: $(VENV)/installed ## format, lint, types, template, unit tests: seconds
 	$(BIN)/pytest tests/unit
 
 .PHONY: test
-test: check artefacts $(LAMBDA_VENV)/installed emulator-arm64 browser uppy ## everything that CI runs
+test: check artefacts $(LAMBDA_VENV)/installed emulator-arm64 clients uppy ## everything that CI runs
 	$(BIN)/pytest tests/integration tests/runtime tests/e2e
 
 # sam build for both processors: .aws-sam/build and .aws-sam/arm64/build.
@@ -59,10 +59,10 @@ emulator-arm64:
 			echo "Installing qemu-user ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends qemu-user >/dev/null; \
 		else echo "qemu is missing; please type: sudo apt-get install qemu-user" >&2; exit 1; fi; }
 
-# What the tests of the page and of upload clients run: a browser, and clients that Debian has.
-CLIENTS := chromium curl wget rclone s3cmd
-.PHONY: browser
-browser:
+# What tests run from Debian: a browser for the page, upload clients, and other people's MP3 decoders as judges.
+CLIENTS := chromium curl wget rclone s3cmd mpg123 mp3val lame
+.PHONY: clients
+clients:
 	@command -v $(CLIENTS) | wc -l | grep -qx $(words $(CLIENTS)) || { \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo "Installing $(CLIENTS) ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends $(CLIENTS) >/dev/null; \

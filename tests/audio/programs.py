@@ -1,12 +1,19 @@
-"""The ffmpeg that makes test audio, which is not the one under test: the layer's has no encoder but LAME."""
+"""Two kinds of ffmpeg: the layer's, which is tested, and a full one that makes test audio (the layer only has LAME)."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+import pytest
+
+LAYER = Path(__file__).resolve().parents[2] / "layers" / "ffmpeg"
 
 _ENCODERS = ("flac", "libvorbis", "libopus", "aac", "alac", "mp2", "adpcm_ms", "libmp3lame")
 
@@ -43,3 +50,13 @@ def run_full_ffmpeg(*arguments: str | Path, stdin: bytes | None = None) -> bytes
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr.decode(errors='replace')}")
     return done.stdout
+
+
+@contextmanager
+def layer_first_on_path() -> Iterator[None]:
+    """Let the programs of the ffmpeg layer be found before any others, as in Lambda."""
+    command = ["make", "-s", "-C", str(LAYER), "bin-dir", f"PYTHON={sys.executable}"]
+    folder = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
+        yield

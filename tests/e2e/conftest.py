@@ -10,12 +10,19 @@ import pytest
 
 from local import artefacts, template
 from local.stack import PROJECT, STATE_FOLDER, EmbeddedAws
+from tests.audio.programs import layer_first_on_path
 from tests.e2e.service import WINDOW_SECONDS, Service
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is left behind is looked at when everything else is over."""
     items.sort(key=lambda item: item.path.name == "test_nothing_stays.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs() -> Iterator[None]:
+    with layer_first_on_path():
+        yield
 
 
 @pytest.fixture(scope="session")
