@@ -12,6 +12,11 @@ from typing import Any, Self
 MEGABYTES_A_VCPU = 1769
 
 
+def encoders_for(memory_megabytes: int) -> int:
+    """One encoder for each vCPU. Lambda shows two to six, but gives their time by memory: one for every 1769 MB."""
+    return max(1, round(memory_megabytes / MEGABYTES_A_VCPU))
+
+
 class SettingsError(Exception):
     """Variables are missing or malformed; the message names every one of them."""
 
@@ -75,8 +80,8 @@ class ResampleSettings(Settings):
 
     @property
     def encoders(self) -> int:
-        """How many to run at a time: one for each vCPU, of which Lambda gives one for every 1769 MB of memory."""
-        return max(1, round(self.aws_lambda_function_memory_size / MEGABYTES_A_VCPU))
+        """How many to run at a time."""
+        return encoders_for(self.aws_lambda_function_memory_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
