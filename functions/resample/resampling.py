@@ -96,11 +96,13 @@ class Resampling:
 
         Raises :class:`~audiojobs.errors.ServiceError` where Lambda should deliver the event again.
         """
-        known = self._known_job(event)
+        api_id = api_job_id(event.key)
+        api_job = self._store.get(api_id) if api_id else None
         upload = self._uploads.find(event.key)
         if upload is None:
+            known = api_job or self._store.get(direct_job_id(event.bucket, event.key, event.version))
             return self._settle(known, None, invocation) if known else None
-        job, refusal = (known, None) if known and known.origin is Origin.API else self._new_direct_job(event, upload)
+        job, refusal = (api_job, None) if api_job else self._new_direct_job(event, upload)
         logger().append_keys(job_id=job.id)
         attempt = secrets.token_hex(8)
         try:
@@ -114,11 +116,6 @@ class Resampling:
         except Refused as refused:
             return self._settle(refused.job, upload, invocation) if refused.job else None
         return self._work(job, upload, attempt, invocation, refusal)
-
-    def _known_job(self, event: UploadEvent) -> Job | None:
-        job_id = api_job_id(event.key)
-        api_job = self._store.get(job_id) if job_id else None
-        return api_job or self._store.get(direct_job_id(event.bucket, event.key, event.version))
 
     def _new_direct_job(self, event: UploadEvent, upload: Upload) -> tuple[Job, AudioJobError | None]:
         """The job of a direct upload, and why it can't be done, if that shows already."""
