@@ -484,7 +484,6 @@ class TestFaultsOfOurs:
             ("s3", "HeadObject"),
             ("s3", "GetObject"),
             ("s3", "PutObject"),
-            ("dynamodb", "GetItem"),
             ("dynamodb", "UpdateItem"),
         ],
     )
@@ -502,6 +501,16 @@ class TestFaultsOfOurs:
         assert opens(outcome.link, outcome.job)
         assert service.announced() == ["Job Ready"]
         assert service.cloud.upload_keys() == []
+
+    def test_an_api_job_that_cannot_be_looked_up_is_found_by_the_retry(self, service: Service) -> None:
+        job = service.create()
+        service.cloud.upload(job.upload_key, b"sound")
+
+        with failing(clients.dynamodb(), "GetItem"), pytest.raises(InternalError):
+            service.handle(job.upload_key)
+
+        assert service.outcome(job.upload_key).job.id == job.id
+        assert service.cloud.job(job.id).status is Status.READY
 
     def test_a_copy_that_fails_is_made_good_by_the_retry(self, service: Service) -> None:
         service.engine.passed = (SOURCE, replace(RESULT, passthrough=True))
