@@ -120,14 +120,14 @@ class Jobs:
     def delete(self, job_id: str) -> None:
         """Upload and result are gone when this returns, and a conversion under way is left without a job.
 
-        The purge function sweeps once more when that conversion can't be running any longer. Its message is sent
-        first: if we fail in the middle, the sweep finishes the work. Raises :class:`~audiojobs.errors.JobNotFound`.
+        The purge function sweeps once more, and again when that conversion can't be running any longer. Its message is
+        sent first: if we fail in the middle, the sweep finishes the work.
+        Raises :class:`~audiojobs.errors.JobNotFound`.
         """
         job = self.get(job_id)
-        now = self._clock()
-        self._schedule.add(job.id, delay_seconds=max(_SWEEP_SECONDS, job.lease_expires_at - now))
+        self._schedule.add(job.id, delay_seconds=_SWEEP_SECONDS)
         try:
-            self._store.purge(job.id, now=now)
+            self._store.delete(job.id, now=self._clock())
         except Refused as refused:
             raise JobNotFound from refused
         self._uploads.delete(job)

@@ -33,7 +33,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 
 def _purge(record: SQSRecord) -> None:
-    _purging().handle(record.json_body["job_id"])
+    sent_at = int(record.attributes.sent_timestamp) / 1000
+    _purging().handle(record.json_body["job_id"], sent_at=sent_at)
 
 
 @cache

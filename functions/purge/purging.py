@@ -12,8 +12,10 @@ from audiojobs.errors import InternalError
 from audiojobs.job import Job, Status
 from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.purges import PurgeSchedule
-from audiojobs.store import JobStore
+from audiojobs.store import JobStore, Refused
 from audiojobs.telemetry import MetricUnit, logger, metrics
+
+_CLAIM_SECONDS = 60  # after its purge message, by which a claim has been granted or never will be
 
 
 class Purging:
@@ -34,25 +36,42 @@ class Purging:
         self._schedule = schedule
         self._clock = clock
 
-    def handle(self, job_id: str) -> None:
+    def handle(self, job_id: str, *, sent_at: float) -> None:
         """Purge a job whose time has come. Raises :class:`~audiojobs.errors.InternalError` to be called again."""
         job = self._store.get(job_id)
-        if job is None or job.status not in (Status.CLAIMED, Status.PURGED):
+        if job is None:
             return
-        remaining = (job.purge_at or 0) - self._clock()
-        if job.status is Status.CLAIMED and remaining > 0:
+        now = self._clock()
+        if job.status is Status.READY and now < sent_at + _CLAIM_SECONDS:
+            # The claim that sent this is not granted yet, and may still be.
+            self._schedule.add(job.id, delay_seconds=_CLAIM_SECONDS)
+        elif job.status is Status.CLAIMED:
+            self._end_window(job, now)
+        elif job.status is Status.PURGED:
+            self._sweep(job, now)
+
+    def _end_window(self, job: Job, now: float) -> None:
+        remaining = (job.purge_at or 0) - now
+        if remaining > 0:
             self._schedule.add(job.id, delay_seconds=remaining)
             return
-        self._delete(job)
-        if job.status is Status.CLAIMED:
-            self._store.purge(job.id, now=self._clock())
-            metrics().add_metric("JobPurged", MetricUnit.Count, 1)
-            logger().info("job purged", extra={"job_id": job.id})
+        self._delete_result(job)
+        try:
+            self._store.purge(job.id, now=now)
+        except Refused:
+            return  # deleted on request in this very moment
+        metrics().add_metric("JobPurged", MetricUnit.Count, 1)
+        logger().info("job purged", extra={"job_id": job.id})
 
-    def _delete(self, job: Job) -> None:
+    def _sweep(self, job: Job, now: float) -> None:
+        """What a purged job may have left: its conversion may still have been running, or its deletion broke off."""
+        self._delete_result(job)
+        if job.purge_at is None:  # deleted on request; after a download, a kept original stays
+            self._uploads.delete(job)
+        if job.lease_expires_at > now:
+            self._schedule.add(job.id, delay_seconds=job.lease_expires_at - now)
+
+    def _delete_result(self, job: Job) -> None:
         self._results.delete(job.result_key)
         if self._results.exists(job.result_key):
             raise InternalError("The result is still there.")
-        if job.status is Status.PURGED and job.purge_at is None:
-            # Deleted on request, perhaps in the middle of its upload or its conversion.
-            self._uploads.delete(job)

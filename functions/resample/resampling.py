@@ -8,12 +8,11 @@ result is safe.
 from __future__ import annotations
 
 import secrets
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from audiojobs.announcements import Announcer
 from audiojobs.conversion import Conversion
@@ -36,6 +35,7 @@ from audiojobs.telemetry import MetricUnit, logger, metrics
 from resample.containers import identify
 from resample.engine import Converted, convert
 from resample.passthrough import passthrough_result
+from resample.scratch import scratch_folder
 
 PROGRESS_INTERVAL_SECONDS = 2.0
 
@@ -101,7 +101,7 @@ class Resampling:
         upload = self._uploads.find(event.key)
         if upload is None:
             known = api_job or self._store.get(direct_job_id(event.bucket, event.key, event.version))
-            return self._settle(known, None, invocation) if known else None
+            return self._settle(known, None) if known else None
         job, refusal = (api_job, None) if api_job else self._new_direct_job(event, upload)
         logger().append_keys(job_id=job.id)
         attempt = secrets.token_hex(8)
@@ -114,7 +114,7 @@ class Resampling:
                 lease_expires_at=invocation.deadline,
             )
         except Refused as refused:
-            return self._settle(refused.job, upload, invocation) if refused.job else None
+            return self._settle(refused.job, upload) if refused.job else None
         return self._work(job, upload, attempt, invocation, refusal)
 
     def _new_direct_job(self, event: UploadEvent, upload: Upload) -> tuple[Job, AudioJobError | None]:
@@ -166,7 +166,7 @@ class Resampling:
         except Refused as refused:
             # Deleted, or taken over after the lease ran out: in both cases this result is nobody's.
             logger().warning("the job is no longer ours", extra={"status": refused.job and refused.job.status})
-            if refused.job is None or refused.job.status is Status.PURGED:
+            if refused.job is None or not refused.job.can_become_ready:
                 self._results.delete(job.result_key)
             return Outcome(refused.job or job)
         except (FileError, InvalidRequest) as error:
@@ -194,6 +194,9 @@ class Resampling:
             return Outcome(refused.job or job)
         metrics().add_metric("JobFailed", MetricUnit.Count, 1)
         logger().info("job failed", extra={"code": error.code})
+        if job.attempts > 1:
+            # An attempt before may have put a result, and could not write it down.
+            self._results.delete(job.result_key)
         return self._finish(job, None, None)
 
     def _give_back(self, job: Job, attempt: str, error: Exception) -> ServiceError:
@@ -220,11 +223,12 @@ class Resampling:
             logger().exception("the lease stays until it runs out")
         return ours
 
-    def _settle(self, job: Job, upload: Upload | None, invocation: Invocation) -> Outcome:
+    def _settle(self, job: Job, upload: Upload | None) -> Outcome:
         """What an event still has to do for a job that it may not begin: mostly nothing."""
         now = self._clock()
         logger().info("nothing to begin", extra={"job_id": job.id, "status": job.status})
-        if job.status is Status.PROCESSING and job.lease_request_id == invocation.request_id:
+        if job.status is Status.PROCESSING and job.attempts >= self._settings.max_attempts:
+            # Who is at work has no retries left, and may have been killed: this event may be the last there is.
             raise LeaseHeld
         if upload and job.origin is Origin.API and job.status in (Status.READY, Status.CLAIMED, Status.PURGED):
             self._delete_original(job)
@@ -276,8 +280,8 @@ class Resampling:
         progress = _ProgressWriter(
             partial(self._record_progress, job.id, attempt), interval_seconds=PROGRESS_INTERVAL_SECONDS
         )
-        with tempfile.TemporaryDirectory(prefix="job-") as folder:
-            original, mp3 = Path(folder, "original"), Path(folder, "result.mp3")
+        with scratch_folder() as folder:
+            original, mp3 = folder / "original", folder / "result.mp3"
             with original.open("wb") as file:
                 for chunk in self._uploads.chunks(upload):
                     file.write(chunk)

@@ -11,6 +11,7 @@ import pytest
 
 from audiojobs import clients
 from audiojobs.job import Job, Status
+from audiojobs.objects import ResultObjects
 from purge.app import lambda_handler
 from tests.unit.cloud import Cloud, failing
 from tests.unit.conftest import Logs
@@ -30,9 +31,15 @@ def purge(configure: Callable[..., None], logs: Logs) -> Purge:
     return purge
 
 
-def deliver(*bodies: str) -> list[str]:
+def deliver(*bodies: str, age_seconds: float = 60) -> list[str]:
     records = [
-        {"messageId": str(number), "body": body, "eventSource": "aws:sqs", "attributes": {}, "receiptHandle": "handle"}
+        {
+            "messageId": str(number),
+            "body": body,
+            "eventSource": "aws:sqs",
+            "attributes": {"SentTimestamp": str(int((time.time() - age_seconds) * 1000))},
+            "receiptHandle": "handle",
+        }
         for number, body in enumerate(bodies)
     ]
     answer: dict[str, Any] = lambda_handler({"Records": records}, FakeLambdaContext())
@@ -103,6 +110,34 @@ def test_a_claim_that_was_never_granted_purges_nothing(cloud: Cloud, purge: Purg
     assert cloud.job(job.id) == job
     assert cloud.result_keys() == [job.result_key]
     assert cloud.purge_messages() == []
+
+
+def test_a_message_comes_once_more_for_a_claim_that_takes_longer_than_the_window(cloud: Cloud, purge: Purge) -> None:
+    job = stored(cloud, api_job(Status.READY))
+
+    assert deliver(json.dumps({"job_id": job.id}), age_seconds=3) == []
+
+    assert cloud.purge_messages() == [{"job_id": job.id}]
+    assert cloud.purge_delays() == [60]
+    assert cloud.job(job.id) == job
+    assert cloud.result_keys() == [job.result_key]
+
+
+def test_a_job_that_is_deleted_at_the_end_of_its_window_stays_deleted(
+    cloud: Cloud, purge: Purge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = stored(cloud, claimed())
+    exists = ResultObjects.exists
+
+    def deleted_meanwhile(results: ResultObjects, key: str) -> bool:
+        cloud.store.delete(job.id, now=time.time())
+        return exists(results, key)
+
+    monkeypatch.setattr(ResultObjects, "exists", deleted_meanwhile)
+
+    assert purge(job.id) == []
+
+    assert (cloud.job(job.id).status, cloud.job(job.id).purge_at) == (Status.PURGED, None)
 
 
 def test_a_job_whose_record_is_gone_needs_nothing(purge: Purge) -> None:
@@ -186,6 +221,17 @@ class TestSweepAfterDeletion:
         assert purge(job.id) == []
 
         assert cloud.upload_keys() == cloud.result_keys() == []
+
+    def test_a_conversion_that_may_still_be_under_way_is_swept_again_when_it_must_have_ended(
+        self, cloud: Cloud, purge: Purge
+    ) -> None:
+        job = stored(cloud, api_job(Status.PURGED, lease_expires_at=time.time() + 600))
+
+        assert purge(job.id) == []
+
+        assert cloud.result_keys() == []
+        (delay,) = cloud.purge_delays()
+        assert 595 <= delay <= 600
 
     def test_what_a_deleted_direct_job_left_goes(self, cloud: Cloud, purge: Purge) -> None:
         job = stored(cloud, direct_job(Status.PURGED))

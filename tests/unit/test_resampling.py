@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -305,7 +307,7 @@ class TestDuplicateEvents:
         service.settings = replace(service.settings, keep_originals=upload_is_there)
         service.cloud.upload(key, b"sound")
         job = service.outcome(key).job
-        service.cloud.store.purge(job.id, now=service.clock.now)
+        service.cloud.store.delete(job.id, now=service.clock.now)
         service.cloud.results.delete(job.result_key)
 
         outcome = service.outcome(key, request_id="late")
@@ -531,15 +533,44 @@ class TestKilledInvocations:
             service.handle(key)
         service.engine.error = None
 
-    def test_its_retry_waits_for_the_lease(self, service: Service) -> None:
+    def test_its_retry_takes_over_at_once(self, service: Service) -> None:
         service.cloud.upload(KEY, b"sound")
         self.kill(service, KEY)
+        service.clock.now += MINUTE
+
+        outcome = service.outcome(KEY)
+
+        assert (outcome.job.status, outcome.job.attempts) == (Status.READY, 2)
+
+    def test_an_event_that_is_sent_again_before_the_last_lease_ran_out_is_not_swallowed(self, service: Service) -> None:
+        service.cloud.upload(KEY, b"sound")
+        for _ in range(3):
+            self.kill(service, KEY)
         service.clock.now += 899
 
         with pytest.raises(LeaseHeld):
-            service.handle(KEY)
+            service.handle(KEY, request_id="redriven")
+        service.clock.now += 1
 
-        assert service.engine.runs == 1
+        assert service.outcome(KEY, request_id="redriven").job.status is Status.READY
+
+    def test_its_scratch_space_is_freed_by_the_next_invocation(self, service: Service) -> None:
+        service.cloud.upload(KEY, b"sound")
+        left = service.scratch / f"job-{os.getpid()}-left"
+        left.mkdir()
+        (left / "original").write_bytes(b"sound")
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        (service.scratch / f"job-{dead.pid}-left").mkdir()
+        with subprocess.Popen(["sleep", "60"]) as at_work:
+            anothers = service.scratch / f"job-{at_work.pid}-at-work"
+            anothers.mkdir()
+
+            with pytest.raises(AssertionError, match="leaves nothing behind"):
+                service.handle(KEY)
+
+            assert list(service.scratch.iterdir()) == [anothers]
+            at_work.kill()
 
     def test_a_duplicate_does_not_wait(self, service: Service) -> None:
         service.cloud.upload(KEY, b"sound")
@@ -732,7 +763,7 @@ class TestDeletionMeanwhile:
     def delete(self, service: Service, job_id: str) -> None:
         """As ``DELETE /jobs/{id}`` does."""
         job = service.cloud.job(job_id)
-        service.cloud.store.purge(job_id, now=service.clock.now)
+        service.cloud.store.delete(job_id, now=service.clock.now)
         service.cloud.uploads.delete(job)
         service.cloud.results.delete(job.result_key)
 

@@ -22,7 +22,8 @@ __all__ = ["service"]
 
 
 def purge(job: Job) -> None:
-    record = {"messageId": "0", "body": json.dumps({"job_id": job.id})}
+    attributes = {"SentTimestamp": str(int(time.time() * 1000))}
+    record = {"messageId": "0", "body": json.dumps({"job_id": job.id}), "attributes": attributes}
     assert lambda_handler({"Records": [record]}, FakeLambdaContext()) == {"batchItemFailures": []}
 
 

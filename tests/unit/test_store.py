@@ -386,6 +386,21 @@ class TestLinks:
             store.claim(job.id, now=NOW, secret_hash="a" * 64, purge_at=NOW + 400)
         assert refusal.value.job == claimed == store.get(job.id)
 
+    def test_who_has_claimed_under_a_name_of_its_own_has_the_same_claim_again(self, store: JobStore) -> None:
+        job = sample(Status.READY, secret_hash="a" * 64)
+        store.create(job)
+
+        claimed = store.claim(job.id, now=NOW, secret_hash="a" * 64, purge_at=NOW + 300, holder="mine")
+
+        assert store.claim(job.id, now=NOW + 5, secret_hash="a" * 64, purge_at=NOW + 305, holder="mine") == claimed
+        for holder in ("yours", None):
+            with pytest.raises(Refused):
+                store.claim(job.id, now=NOW, secret_hash="a" * 64, purge_at=NOW + 300, holder=holder)
+        assert store.get(job.id) == claimed
+        store.purge(job.id, now=NOW + 400)
+        with pytest.raises(Refused):
+            store.claim(job.id, now=NOW + 401, secret_hash="a" * 64, purge_at=NOW + 300, holder="mine")
+
     def test_another_secret_claims_nothing(self, store: JobStore) -> None:
         job = sample(Status.READY, secret_hash="a" * 64)
         store.create(job)
@@ -421,17 +436,39 @@ class TestLinks:
             store.claim(job.id, now=NOW, secret_hash="", purge_at=NOW + 300)
 
 
-@pytest.mark.parametrize("status", list(Status), ids=str)
-def test_every_job_can_be_purged(store: JobStore, status: Status) -> None:
-    job = sample(status)
+def test_a_claimed_job_is_purged_when_its_window_ends(store: JobStore) -> None:
+    job = api_job(Status.CLAIMED, purge_at=NOW)
     store.create(job)
 
-    assert store.purge(job.id, now=NOW) == replace(job, status=Status.PURGED, updated_at=NOW) == store.get(job.id)
+    with pytest.raises(Refused):
+        store.purge(job.id, now=NOW - 0.5)
+
+    assert store.purge(job.id, now=NOW).status is Status.PURGED
 
 
-def test_purging_does_not_make_a_job(store: JobStore) -> None:
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.CLAIMED], ids=str)
+def test_only_a_claimed_job_is_purged(store: JobStore, status: Status) -> None:
+    job = api_job(status, purge_at=NOW)
+    store.create(job)
+
+    with pytest.raises(Refused):
+        store.purge(job.id, now=NOW)
+
+    assert store.get(job.id) == job
+
+
+@pytest.mark.parametrize("status", list(Status), ids=str)
+def test_every_job_can_be_deleted(store: JobStore, status: Status) -> None:
+    job = sample(status, purge_at=NOW)
+    deleted = replace(job, status=Status.PURGED, purge_at=None)
+    store.create(job)
+
+    assert store.delete(job.id, now=NOW) == replace(deleted, updated_at=NOW) == store.get(job.id)
+
+
+def test_deleting_does_not_make_a_job(store: JobStore) -> None:
     with pytest.raises(Refused) as refusal:
-        store.purge("0" * 32, now=NOW)
+        store.delete("0" * 32, now=NOW)
 
     assert refusal.value.job is None
     assert store.get("0" * 32) is None

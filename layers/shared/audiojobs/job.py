@@ -89,11 +89,12 @@ class Notice:
 class Job:
     """One file on its way.
 
-    ``upload_etag`` pins the object that a direct upload's event told of. ``lease_holder`` is a random name of whoever
-    last got the job: an attempt, an announcement, a claim. ``lease_expires_at`` is the end of the invocation at work;
-    ``purge_at`` the end of the download window; ``delete_at`` the moment from which the record itself may go (DynamoDB
-    TTL). ``announced`` tells that the event of its end went out; ``retryable`` that a failure was ours, so that a
-    redriven event may try again.
+    ``upload_size_bytes`` was announced with the job: S3 takes no other upload. ``upload_etag`` pins the object that a
+    direct upload's event told of. ``lease_holder`` is a name that nobody else can guess, of whoever last got the job:
+    an attempt, an announcement, a claim. ``lease_expires_at`` is the end of the invocation at work; ``purge_at`` that
+    of the download window; ``delete_at`` the moment from which the record itself may go (DynamoDB TTL). ``announced``
+    tells that the event of its end went out; ``retryable`` that a failure was ours, so that a redriven event may try
+    again.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Job:
     expires_at: float
     delete_at: int
     conversion: Conversion = field(default_factory=Conversion)
+    upload_size_bytes: int | None = None
     upload_etag: str | None = None
     secret_hash: str | None = None
     progress: float = 0.0
@@ -142,6 +144,11 @@ class Job:
         stem = PurePosixPath(self.filename).stem or "audio"
         room = _MAX_FILENAME_BYTES - len(suffix)
         return stem.encode()[:room].decode(errors="ignore") + suffix
+
+    @property
+    def can_become_ready(self) -> bool:
+        """Whether an attempt, under way or still to come, may end with a result; otherwise none may be left lying."""
+        return self.status is not Status.PURGED and not (self.status is Status.FAILED and not self.retryable)
 
     def seen_at(self, now: float) -> Job:
         """The job as it is at ``now``, whatever was last written.

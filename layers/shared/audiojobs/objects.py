@@ -6,6 +6,7 @@ ClientErrors become errors of our own only here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from audiojobs.errors import InternalError, UploadReplaced
+from audiojobs.conversion import Conversion
+from audiojobs.errors import InternalError, InvalidRequest, UploadReplaced
 from audiojobs.filenames import is_harmless
 from audiojobs.job import Job, Origin
 
@@ -94,21 +96,21 @@ class UploadObjects:
         except _FAILURES as error:
             raise _replaced_or_internal(error) from error
 
-    def chunks(self, upload: Upload) -> Iterator[bytes]:
-        """The whole object in pieces of at most 1 MB. A broken connection is resumed where it broke.
+    def chunks(self, upload: Upload, offset: int = 0) -> Iterator[bytes]:
+        """The object from ``offset`` on, in pieces of at most 1 MB. A broken connection is resumed where it broke.
 
         Raises :class:`~audiojobs.errors.UploadReplaced`.
         """
-        offset = 0
         failures = 0
         while offset < upload.size_bytes:
             try:
                 answer = self._client.get_object(
                     Bucket=self._bucket, Key=upload.key, IfMatch=upload.etag, Range=f"bytes={offset}-"
                 )
-                for chunk in answer["Body"].iter_chunks(_CHUNK_BYTES):
-                    offset += len(chunk)
-                    yield chunk
+                with closing(answer["Body"]) as body:
+                    for chunk in body.iter_chunks(_CHUNK_BYTES):
+                        offset += len(chunk)
+                        yield chunk
             except ClientError as error:
                 raise _replaced_or_internal(error) from error
             except BotoCoreError as error:
@@ -120,12 +122,15 @@ class UploadObjects:
         """Delete the upload of a job, and nothing that took its place.
 
         Whatever lies at the key of an API job belongs to it. A direct upload is told from what replaced it by its
-        ETag, and from the same file uploaded again by the time: its job is younger than the upload.
+        ETag, and from the same file uploaded again by its options and the time: its job is younger than the upload.
+        S3 tells that time in whole seconds: the same file with the same options in the same second is the same.
         """
         pinned = {}
         if job.origin is Origin.DIRECT:
             there = self.find(job.upload_key)
             if there is None or there.etag != job.upload_etag or there.last_modified > job.created_at:
+                return
+            if _conversion(there) != job.conversion:
                 return
             pinned = {"IfMatch": there.etag}
         try:
@@ -225,6 +230,14 @@ def content_disposition(filename: str) -> str:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _conversion(upload: Upload) -> Conversion:
+    """What an upload asks for; a job whose options were impossible has the defaults."""
+    try:
+        return Conversion.from_metadata(upload.metadata)
+    except InvalidRequest:
+        return Conversion()
 
 
 def _status(error: Exception) -> int:

@@ -2,8 +2,8 @@
 
 A refused transition raises :class:`Refused` with the job as it is, so that the caller can say why.
 
-boto3 sends a write again whose answer was lost on the way, and the repetition meets what the first one wrote: a
-transition that happens once carries a random holder, and who finds its own is not refused.
+The answer to a write can be lost on the way, and its repetition by boto3 meets what the first one wrote: a transition
+that happens once carries a random holder, and who finds its own there knows that it went through.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ class JobStore:
     def begin(self, job: Job, *, now: float, holder: str, request_id: str, lease_expires_at: float) -> Job:
         """``awaiting-upload`` (or, for a direct upload, nothing) -> ``processing``, under a lease.
 
-        A lease that ran out is taken over, and so is a failure of ours. ``job`` gives a direct upload's first values.
+        A lease that ran out is taken over, and so is a failure of ours. A retry of the invocation that holds the lease
+        takes over at once: Lambda retries when the attempt before has ended. ``job`` gives a direct upload's first
+        values.
         """
         fresh = {
             "status": Status.PROCESSING,
@@ -121,6 +123,7 @@ class JobStore:
         condition = (
             "(#status = :awaiting AND expires_at > :now)"
             " OR (#status = :processing AND lease_expires_at <= :now)"
+            " OR (#status = :processing AND lease_request_id = :request AND lease_holder <> :holder)"
             " OR (#status = :failed AND retryable = :true)"
         )
         initial: dict[str, Any] = {}
@@ -145,6 +148,8 @@ class JobStore:
                 ":processing": Status.PROCESSING,
                 ":failed": Status.FAILED,
                 ":now": now,
+                ":request": request_id,
+                ":holder": holder,
                 ":true": True,
             },
         )
@@ -230,9 +235,13 @@ class JobStore:
             values={":ready": Status.READY, ":now": now},
         )
 
-    def claim(self, job_id: str, *, now: float, secret_hash: str, purge_at: float) -> Job:
-        """``ready`` -> ``claimed``: of any number of simultaneous callers exactly one is not refused."""
-        holder = secrets.token_hex(8)
+    def claim(self, job_id: str, *, now: float, secret_hash: str, purge_at: float, holder: str | None = None) -> Job:
+        """``ready`` -> ``claimed``: of any number of simultaneous callers exactly one is not refused.
+
+        A caller that names itself as ``holder`` gets its own claim, as it was granted, whenever it asks again. Nobody
+        else may be able to guess the name.
+        """
+        holder = holder or secrets.token_hex(8)
         return self._update(
             job_id,
             {"status": Status.CLAIMED, "updated_at": now, "purge_at": purge_at, "lease_holder": holder},
@@ -243,9 +252,22 @@ class JobStore:
         )
 
     def purge(self, job_id: str, *, now: float) -> Job:
-        """Any state -> ``purged``. Refused only for a job that does not exist."""
+        """``claimed`` -> ``purged``, when the download window is over."""
         return self._update(
-            job_id, {"status": Status.PURGED, "updated_at": now}, condition="attribute_exists(id)", names={}, values={}
+            job_id,
+            {"status": Status.PURGED, "updated_at": now},
+            condition="#status = :claimed AND purge_at <= :now",
+            names={"#status": "status"},
+            values={":claimed": Status.CLAIMED, ":now": now},
+        )
+
+    def delete(self, job_id: str, *, now: float) -> Job:
+        """Any state -> ``purged`` without a ``purge_at``. Refused only for a job that does not exist."""
+        return self._update(
+            job_id,
+            {"status": Status.PURGED, "updated_at": now},
+            remove=("purge_at",),
+            condition="attribute_exists(id)",
         )
 
     def _update_leased(self, job_id: str, changes: Mapping[str, Any], *, holder: str) -> Job:
@@ -298,12 +320,12 @@ class JobStore:
                 ReturnValues="ALL_NEW",
             )
         except _FAILURES as error:
-            if not _is_condition(error):
+            if not _is_condition(error) and not any(own[1:]):
                 raise InternalError from error
             there = self.get(job_id)
             if there and own and there.lease_holder == own[0] and there.status in own[1:]:
                 return there
-            raise Refused(there) from error
+            raise (Refused(there) if _is_condition(error) else InternalError()) from error
         return _job(answer["Attributes"])
 
 
