@@ -32,6 +32,9 @@ resolver = APIGatewayRestResolver()
 REPRESENTATION = "return=representation"
 
 
+clients.prepare(clients.dynamodb, clients.s3, clients.sqs)
+
+
 @instrumented
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return resolver.resolve(event, context)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
+clients.prepare(clients.dynamodb, clients.s3, clients.sqs)
+
+
 @instrumented
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Returns the messages that failed, so that only these come back (``ReportBatchItemFailures``)."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
+clients.prepare(clients.dynamodb, clients.s3, clients.events)
+
+
 @instrumented
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Returns the job as JSON with its ``link``; a list where the event holds several records."""

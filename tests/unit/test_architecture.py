@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from audiojobs import clients
 
 PROJECT = Path(__file__).resolve().parents[2]
 FUNCTIONS = PROJECT / "functions"
@@ -113,3 +116,33 @@ def test_a_cold_start_loads_little_and_reads_no_environment(handler: str) -> Non
     loaded = done.stdout.split()
     assert {name.partition(".")[0] for name in loaded} & UNWANTED == set()
     assert len(loaded) < MODULE_BUDGETS[handler], len(loaded)
+
+
+@pytest.mark.parametrize("handler", MODULE_BUDGETS)
+def test_every_client_is_made_while_lambda_starts_a_function(handler: str) -> None:
+    """With a whole vCPU: at 512 MB, the first call would wait 0.3 s for them."""
+    code = (FUNCTIONS / f"{handler.replace('.', '/')}.py").read_text(encoding="utf-8")
+    used = set(re.findall(r"clients\.(\w+)\(\)", code))
+    program = (
+        f"import {handler}; from audiojobs import clients;"
+        "cached = {name: made for name, made in vars(clients).items() if hasattr(made, 'cache_info')};"
+        "print(*(name for name, made in cached.items() if made.cache_info().currsize))"
+    )
+    environment = {
+        "PYTHONPATH": os.pathsep.join([str(FUNCTIONS), str(SHARED)]),
+        "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert used
+    assert set(done.stdout.split()) == used
+
+
+def test_no_client_is_made_anywhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API", raising=False)
+
+    clients.prepare(lambda: pytest.fail("made"))

@@ -1,8 +1,9 @@
-"""boto3 clients, made when first used and kept for a warm Lambda's next invocation."""
+"""boto3 clients, made once and kept for a warm Lambda's next invocation."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+
+
+def prepare(*clients: Callable[[], object]) -> None:
+    """Make clients while a Lambda function starts: then it has a whole vCPU, later as much as its memory brings.
+
+    Anywhere else they are made when they are first used.
+    """
+    if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+        for make in clients:
+            make()
 
 
 def _config() -> Config:
