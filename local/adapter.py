@@ -177,6 +177,7 @@ TRANSLATIONS: dict[tuple[str, str], Callable[[Any], Any]] = {
     },
     ("AWS::ApiGateway::Stage", "MethodSettings"): method_settings,
     ("AWS::SQS::Queue", "RedrivePolicy"): lambda policy: policy if isinstance(policy, dict) else json.loads(policy),
+    ("AWS::CloudWatch::Dashboard", "DashboardBody"): json.loads,
 }
 
 # ---------------------------------------------------------------- what the emulator drops
@@ -376,6 +377,11 @@ def _alarm(aws: Aws, alarm: str, _: Properties) -> Properties:
     return found[0] if found else {}
 
 
+def _dashboard(aws: Aws, dashboard: str, _: Properties) -> Properties:
+    body = aws.client("cloudwatch").get_dashboard(DashboardName=dashboard)["DashboardBody"]
+    return {"DashboardName": dashboard, "DashboardBody": json.loads(body)}
+
+
 def _topic(aws: Aws, topic: str, _: Properties) -> Properties:
     subscriptions = aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     return {"Subscription": [{name: item[name] for name in ("Protocol", "Endpoint")} for item in subscriptions]}
@@ -395,6 +401,7 @@ READERS: dict[str, Callable[[Aws, str, Properties], Properties]] = {
     "AWS::ApiGateway::RestApi": _api,
     "AWS::ApiGateway::Stage": _stage,
     "AWS::CloudWatch::Alarm": _alarm,
+    "AWS::CloudWatch::Dashboard": _dashboard,
     "AWS::SNS::Topic": _topic,
 }
 

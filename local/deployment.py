@@ -197,6 +197,7 @@ def arn_of(resource_type: str, physical_id: str, region: str, account: str) -> s
         "AWS::IAM::Role": f"arn:aws:iam::{account}:role/{physical_id}",
         "AWS::Logs::LogGroup": f"arn:aws:logs:{region}:{account}:log-group:{physical_id}",
         "AWS::SQS::Queue": f"arn:aws:sqs:{region}:{account}:{queue}",
+        "AWS::CloudWatch::Alarm": f"arn:aws:cloudwatch:{region}:{account}:alarm:{physical_id}",
     }
     return patterns.get(resource_type)
 

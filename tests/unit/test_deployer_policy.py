@@ -50,7 +50,8 @@ NEEDED = {
     "AWS::Lambda::Function": (
         """
         lambda:CreateFunction lambda:GetFunction lambda:UpdateFunctionCode
-        lambda:UpdateFunctionConfiguration lambda:DeleteFunction
+        lambda:UpdateFunctionConfiguration lambda:PutFunctionConcurrency lambda:DeleteFunctionConcurrency
+        lambda:DeleteFunction
         """,
         "arn:aws:lambda:eu-central-1:111122223333:function:audio-resampler-ApiFunction-1A2B3C",
     ),
@@ -99,6 +100,10 @@ NEEDED = {
     "AWS::CloudWatch::Alarm": (
         "cloudwatch:PutMetricAlarm cloudwatch:DeleteAlarms",
         "arn:aws:cloudwatch:eu-central-1:111122223333:alarm:audio-resampler-PurgeFailedAlarm-1A2B3C",
+    ),
+    "AWS::CloudWatch::Dashboard": (
+        "cloudwatch:PutDashboard cloudwatch:GetDashboard cloudwatch:DeleteDashboards",
+        "arn:aws:cloudwatch::111122223333:dashboard/audio-resampler",
     ),
     "AWS::SNS::Topic": (
         "sns:CreateTopic sns:GetTopicAttributes sns:Subscribe sns:DeleteTopic",
