@@ -12,7 +12,13 @@ from api.contract import openapi
 from api.jobs import Jobs
 from api.links import Links
 from api.page import content_security_policy, job_page, refusal_page
-from api.requests import parse_job_request, parse_limit, parse_upload_key
+from api.requests import (
+    IDEMPOTENCY_KEY,
+    parse_idempotency_key,
+    parse_job_request,
+    parse_limit,
+    parse_upload_key,
+)
 from api.responses import empty_response, html_response, json_response, problem_response
 from audiojobs import clients
 from audiojobs.errors import AudioJobError, FileError, InternalError, JobNotFound, RequestError
@@ -89,7 +95,8 @@ def look_at_link(token: str) -> Response[str]:
 
 @resolver.post("/d/<token>")
 def claim_link(token: str) -> Response[str]:
-    claim = _links().claim(token)
+    key = parse_idempotency_key(resolver.current_event.headers.get(IDEMPOTENCY_KEY))
+    claim = _links().claim(token, key=key)
     if not _wants_representation():
         return empty_response(303, {"Location": claim.url})
     download = {"url": claim.url, "expires_at": rfc3339(claim.expires_at)}

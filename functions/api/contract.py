@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.requests import DEFAULT_LISTED_JOBS, MAX_FILENAME_CHARACTERS, MAX_LISTED_JOBS
+from api.requests import (
+    DEFAULT_LISTED_JOBS,
+    IDEMPOTENCY_KEY,
+    MAX_FILENAME_CHARACTERS,
+    MAX_KEY_CHARACTERS,
+    MAX_LISTED_JOBS,
+    MIN_KEY_CHARACTERS,
+)
 from api.responses import problem
 from audiojobs.conversion import BIT_RATES, DEFAULT_BIT_RATE, DEFAULT_SAMPLE_RATE
 from audiojobs.errors import (
@@ -272,16 +279,29 @@ def _paths() -> Schema:
                             }
                         },
                     },
-                    **_problems(JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired),
+                    **_problems(InvalidRequest, JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired),
                 },
                 parameters=[
+                    _parameter(
+                        "header",
+                        IDEMPOTENCY_KEY,
+                        "A random value of the caller's own. Should the answer get lost, the same call with the same "
+                        "key is answered again while the download window lasts; everybody else gets 410.",
+                        {
+                            "type": "string",
+                            "minLength": MIN_KEY_CHARACTERS,
+                            "maxLength": MAX_KEY_CHARACTERS,
+                            "pattern": f"^[!-~]{{{MIN_KEY_CHARACTERS},{MAX_KEY_CHARACTERS}}}$",
+                        },
+                        "4d6e3c0a-5b1f-4c39-9a57-2f8e1d7b6a90",
+                    ),
                     _parameter(
                         "header",
                         "Prefer",
                         "RFC 7240: `return=representation` gives 200 instead of a redirect.",
                         {"type": "string"},
                         "return=representation",
-                    )
+                    ),
                 ],
             ),
             "delete": _open(

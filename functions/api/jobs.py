@@ -73,15 +73,16 @@ class Jobs:
             expires_at=now + self._settings.link_seconds,
             delete_at=int(now) + RECORD_SECONDS,
             conversion=request.conversion,
+            upload_size_bytes=request.size_bytes,
             secret_hash=hash_secret(secret),
         )
         self._store.create(job)
-        return CreatedJob(job, self.presign_upload(job, size_bytes=request.size_bytes), secret)
+        return CreatedJob(job, self.presign_upload(job), secret)
 
-    def presign_upload(self, job: Job, *, size_bytes: int | None = None) -> dict[str, Any]:
+    def presign_upload(self, job: Job) -> dict[str, Any]:
         """How to upload to a job that awaits it, from now on. Nothing is changed: it can be had any number of times."""
         seconds = self._settings.upload_url_seconds
-        presigned = self._uploads.presign(job.upload_key, size_bytes=size_bytes, expires_in_seconds=seconds)
+        presigned = self._uploads.presign(job.upload_key, size_bytes=job.upload_size_bytes, expires_in_seconds=seconds)
         return {
             "method": presigned.method,
             "url": presigned.url,

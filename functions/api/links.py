@@ -1,4 +1,9 @@
-"""One-time links: looking is free, exactly one claim wins."""
+"""One-time links: looking is free, exactly one claim wins.
+
+An answer can get lost on its way, and the link would be spent for nothing. A claim may have a key for that, which only
+its sender knows: asked again with it, the same claim is answered again for as long as its download window lasts. The
+key is stored hashed together with the link's secret, so the record tells neither.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.jobs import why_not_ready
-from audiojobs.errors import JobNotFound
+from audiojobs.errors import AlreadyDownloaded, JobNotFound
 from audiojobs.job import Job, Status
 from audiojobs.links import hash_secret, is_secret, parse_token
 from audiojobs.objects import ResultObjects
@@ -51,25 +56,42 @@ class Links:
             raise JobNotFound
         return job.seen_at(self._clock())
 
-    def claim(self, token: str) -> Claim:
+    def claim(self, token: str, *, key: str | None = None) -> Claim:
         """Spend the link for a presigned URL that lives as long as the download window.
 
         The purge is scheduled before the claim is granted, so that nothing claimed is ever left lying.
         Raises :class:`~audiojobs.errors.RequestError` with the reason for a refusal.
         """
         job = self.look(token)
+        if job.status is Status.CLAIMED and key and is_secret(f"{token}.{key}", job.lease_holder):
+            return self._claim_again(job)
         if job.status is not Status.READY:
             raise why_not_ready(job)
         window = self._settings.download_window_seconds
         # A second more than the window: a message that is early would only be sent again.
         self._schedule.add(job.id, delay_seconds=window + 1)
         # Before the link is spent: whatever fails up to here leaves it as it was.
-        url = self._results.presign(job.result_key, filename=job.download_filename, expires_in_seconds=window)
+        url = self._presign(job, window)
         now = self._clock()
         try:
             claimed = self._store.claim(
-                job.id, now=now, secret_hash=hash_secret(token.partition(".")[2]), purge_at=now + window
+                job.id,
+                now=now,
+                secret_hash=hash_secret(token.partition(".")[2]),
+                purge_at=now + window,
+                holder=hash_secret(f"{token}.{key}") if key else None,
             )
         except Refused as refused:
             raise why_not_ready(refused.job.seen_at(now)) if refused.job else JobNotFound() from refused
-        return Claim(claimed, url, now + window)
+        return Claim(claimed, url, claimed.purge_at or now)
+
+    def _claim_again(self, job: Job) -> Claim:
+        """A granted claim once more, for what is left of its window."""
+        purge_at = job.purge_at or 0.0
+        seconds_left = int(purge_at - self._clock())
+        if seconds_left < 1:
+            raise AlreadyDownloaded
+        return Claim(job, self._presign(job, seconds_left), purge_at)
+
+    def _presign(self, job: Job, seconds: int) -> str:
+        return self._results.presign(job.result_key, filename=job.download_filename, expires_in_seconds=seconds)

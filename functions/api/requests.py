@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,11 @@ from audiojobs.filenames import is_harmless
 MAX_FILENAME_CHARACTERS = 255
 MAX_LISTED_JOBS = 100
 DEFAULT_LISTED_JOBS = 20
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+MIN_KEY_CHARACTERS = 8
+MAX_KEY_CHARACTERS = 128
+_IDEMPOTENCY_KEY = re.compile(f"[!-~]{{{MIN_KEY_CHARACTERS},{MAX_KEY_CHARACTERS}}}")
 
 JOB_FIELDS = ("filename", "size_bytes", *OPTION_NAMES)
 
@@ -58,6 +64,16 @@ def parse_upload_key(text: str | None) -> str:
         raise InvalidRequest("upload_key is required: the key of a direct upload.", field="upload_key")
     if len(text.encode(errors="replace")) > 1024:
         raise InvalidRequest("upload_key may have at most 1024 bytes.", field="upload_key")
+    return text
+
+
+def parse_idempotency_key(text: str | None) -> str | None:
+    """The name that a client gives to its claim. Raises :class:`~audiojobs.errors.InvalidRequest`."""
+    if text is not None and not _IDEMPOTENCY_KEY.fullmatch(text):
+        raise InvalidRequest(
+            f"{IDEMPOTENCY_KEY} must have {MIN_KEY_CHARACTERS} to {MAX_KEY_CHARACTERS} characters of ASCII, no spaces.",
+            field=IDEMPOTENCY_KEY,
+        )
     return text
 
 

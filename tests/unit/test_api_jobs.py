@@ -70,6 +70,15 @@ class TestCreate:
         assert cloud.job(document["id"]).conversion == Conversion(24_000, None, 0, 1, allow_partial=True)
         assert "content-length" in parse_qs(urlsplit(document["upload"]["url"]).query)["X-Amz-SignedHeaders"][0]
 
+    def test_the_announced_size_is_held_to_wherever_the_address_comes_from(self, api: Api, cloud: Cloud) -> None:
+        document = api.post("/jobs", {"filename": "song.wav", "size_bytes": 1234}).json()
+
+        later = api.get(urlsplit(document["link"]).path.removeprefix("/v1")).json()
+
+        queries = [parse_qs(urlsplit(upload["url"]).query) for upload in (document["upload"], later["upload"])]
+        assert [query["X-Amz-SignedHeaders"] for query in queries] == [["content-length;host"]] * 2
+        assert cloud.job(document["id"]).upload_size_bytes == 1234
+
     def test_null_is_as_good_as_nothing(self, api: Api, cloud: Cloud) -> None:
         names = ("size_bytes", "sample_rate", "bit_rate", "vbr_quality", "channels", "allow_partial")
 

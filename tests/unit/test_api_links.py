@@ -9,9 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from api import app
+from api.links import Links
 from audiojobs import clients
+from audiojobs.errors import AlreadyDownloaded
 from audiojobs.job import Job, Status
-from audiojobs.links import new_secret
+from audiojobs.links import hash_secret, new_secret
 from tests.unit.cloud import Cloud, answer_lost_once, failing
 from tests.unit.gateway import BROWSER, Answer, Api
 from tests.unit.samples import NOTICE, api_job, direct_job, linked
@@ -250,6 +253,145 @@ class TestClaim:
         form_action = re.search(r"form-action ([^;]+)", policy)
         assert form_action is not None
         assert form_action[1].split() == ["'self'", f"{target.scheme}://{target.netloc}"]
+
+
+KEY = "4d6e3c0a-5b1f-4c39-9a57-2f8e1d7b6a90"
+OTHER_KEY = "4d6e3c0a-5b1f-4c39-9a57-2f8e1d7b6a91"
+
+
+def keyed(key: str, **headers: str) -> dict[str, str]:
+    return {"Idempotency-Key": key, **headers}
+
+
+class TestClaimWithAKey:
+    """Whose answer got lost asks again with the same key, and has the same claim."""
+
+    def test_the_same_key_is_answered_again(self, api: Api, cloud: Cloud, ready: tuple[Job, str]) -> None:
+        job, token = ready
+        first = api.post(f"/d/{token}", headers=keyed(KEY))
+        claimed = cloud.item(job.id)
+
+        again = api.post(f"/d/{token}", headers=keyed(KEY))
+
+        assert (first.status, again.status) == (303, 303)
+        assert urlsplit(again.headers["Location"]).path == urlsplit(first.headers["Location"]).path
+        assert cloud.item(job.id) == claimed, "the same claim, with the same end"
+        assert len(cloud.purge_messages()) == 1
+
+    def test_it_is_the_same_document_with_a_fresh_address(self, api: Api, ready: tuple[Job, str]) -> None:
+        headers = keyed(KEY, Prefer="return=representation")
+
+        first, again = (api.post(f"/d/{ready[1]}", headers=headers).json() for _ in range(2))
+
+        addresses = [document["download"].pop("url") for document in (first, again)]
+        assert first == again
+        lives = [int(parse_qs(urlsplit(address).query)["X-Amz-Expires"][0]) for address in addresses]
+        assert lives[0] == 300
+        assert 290 < lives[1] < 300
+
+    @pytest.mark.parametrize("headers", [{}, keyed(OTHER_KEY), keyed(KEY.upper()), keyed(KEY[:-1]), keyed(f'"{KEY}"')])
+    def test_nobody_else_is_answered(
+        self, api: Api, cloud: Cloud, ready: tuple[Job, str], headers: dict[str, str]
+    ) -> None:
+        api.post(f"/d/{ready[1]}", headers=keyed(KEY))
+
+        answer = api.post(f"/d/{ready[1]}", headers=headers)
+
+        assert is_problem(answer, 410, "already-downloaded")
+        assert len(cloud.purge_messages()) == 1
+
+    def test_a_claim_without_a_key_is_never_answered_again(self, api: Api, ready: tuple[Job, str]) -> None:
+        assert api.post(f"/d/{ready[1]}").status == 303
+
+        assert is_problem(api.post(f"/d/{ready[1]}", headers=keyed(KEY)), 410, "already-downloaded")
+
+    def test_the_record_does_not_tell_the_key(self, api: Api, cloud: Cloud, ready: tuple[Job, str]) -> None:
+        job, token = ready
+        api.post(f"/d/{token}", headers=keyed(KEY))
+
+        assert cloud.job(job.id).lease_holder == hash_secret(f"{token}.{KEY}")
+        assert hash_secret(KEY) not in str(cloud.item(job.id)), "of a weak key the hash would be as good as the key"
+        assert KEY not in str(cloud.item(job.id))
+
+    def test_the_key_alone_opens_nothing(self, api: Api, cloud: Cloud, ready: tuple[Job, str]) -> None:
+        job, token = ready
+        api.post(f"/d/{token}", headers=keyed(KEY))
+        other_job, other_token = stored(cloud, api_job(Status.CLAIMED))
+
+        assert is_problem(api.post(f"/d/{job.id}.{new_secret()}", headers=keyed(KEY)), 404, "job-not-found")
+        assert is_problem(api.post(f"/d/{other_token}", headers=keyed(KEY)), 410, "already-downloaded")
+        assert cloud.job(other_job.id) == other_job
+
+    @pytest.mark.usefixtures("configure")
+    def test_with_the_end_of_the_window_it_is_over(self, cloud: Cloud) -> None:
+        job, token = stored(cloud, api_job(Status.READY))
+        now = job.created_at
+        links = Links(app._settings(), cloud.store, cloud.results, cloud.schedule, clock=lambda: now)
+        claim = links.claim(token, key=KEY)
+
+        def seconds_of_the_answer_after(seconds: float) -> int:
+            nonlocal now
+            now = job.created_at + seconds
+            again = links.claim(token, key=KEY)
+            assert again.expires_at == claim.expires_at == job.created_at + 300
+            return int(parse_qs(urlsplit(again.url).query)["X-Amz-Expires"][0])
+
+        assert [seconds_of_the_answer_after(seconds) for seconds in (0, 0.5, 100, 298.9, 299)] == [300, 299, 200, 1, 1]
+        for seconds in (299.1, 300, 301, 10_000):
+            with pytest.raises(AlreadyDownloaded):
+                seconds_of_the_answer_after(seconds)
+
+    @pytest.mark.parametrize("end", ["purged", "deleted"])
+    def test_what_is_gone_is_not_answered(self, api: Api, cloud: Cloud, ready: tuple[Job, str], end: str) -> None:
+        job, token = ready
+        api.post(f"/d/{token}", headers=keyed(KEY))
+        if end == "purged":
+            cloud.store.purge(job.id, now=job.created_at + 1000)
+        else:
+            api.delete(f"/d/{token}")
+
+        assert is_problem(api.post(f"/d/{token}", headers=keyed(KEY)), 410, "already-downloaded")
+
+    def test_two_calls_at_once_with_one_key_are_one_claim(
+        self, api: Api, cloud: Cloud, ready: tuple[Job, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job, token = ready
+        send = clients.sqs().send_message
+        inner: list[Answer] = []
+
+        def send_while_another_claims(**message: Any) -> Any:
+            monkeypatch.setattr(clients.sqs(), "send_message", send)
+            inner.append(api.post(f"/d/{token}", headers=keyed(KEY, Prefer="return=representation")))
+            return send(**message)
+
+        monkeypatch.setattr(clients.sqs(), "send_message", send_while_another_claims)
+
+        outer = api.post(f"/d/{token}", headers=keyed(KEY, Prefer="return=representation"))
+
+        assert [inner[0].status, outer.status] == [200, 200]
+        assert outer.json()["download"]["expires_at"] == inner[0].json()["download"]["expires_at"]
+        assert outer.json()["updated_at"] == inner[0].json()["updated_at"]
+        assert cloud.job(job.id).status is Status.CLAIMED
+
+    @pytest.mark.parametrize(
+        "key", ["", "x" * 7, "x" * 129, "eight en", "ä" * 8, "a\tb\tc\td\te", "eight\n88"], ids=repr
+    )
+    def test_a_key_that_is_none_is_refused_and_spends_nothing(
+        self, api: Api, cloud: Cloud, ready: tuple[Job, str], key: str
+    ) -> None:
+        answer = api.post(f"/d/{ready[1]}", headers=keyed(key))
+
+        assert is_problem(answer, 400, "invalid-request", field="Idempotency-Key")
+        assert cloud.job(ready[0].id) == ready[0]
+
+    @pytest.mark.parametrize("key", ["x" * 8, "x" * 128, "!~#$%&'()"], ids=repr)
+    def test_any_printable_key_will_do(self, api: Api, ready: tuple[Job, str], key: str) -> None:
+        assert [api.post(f"/d/{ready[1]}", headers={"idempotency-key": key}).status for _ in range(2)] == [303, 303]
+
+    def test_a_wrong_link_is_not_found_with_and_without_a_key(self, api: Api, ready: tuple[Job, str]) -> None:
+        wrong = f"/d/{ready[0].id}.{new_secret()}"
+
+        assert api.post(wrong, headers=keyed(KEY)) == api.post(wrong)
 
 
 class TestDelete:
