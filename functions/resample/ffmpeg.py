@@ -29,8 +29,13 @@ if TYPE_CHECKING:
 _CLIP = ("volume=0.25:precision=float", "aformat=sample_fmts=s32p")
 _UNCLIP_GAIN = 4.0
 # Gaps between the timestamps of an MP4 become silence, otherwise they would collapse. Before the resampler and not in
-# it: together with soxr each gap came out twice as long.
-_FILL_GAPS = "aresample=async=1:first_pts=0"
+# it: together with soxr each gap came out twice as long. Timestamps that run more than an hour ahead of the sound
+# (N sample frames so far) are held back to that: a few bytes can claim a gap of years.
+MAX_FILLED_SECONDS = 3600
+_FILL_GAPS = (
+    f"asetpts=if(gt(PTS*TB\\,N/SR+{MAX_FILLED_SECONDS})\\,(N/SR+{MAX_FILLED_SECONDS})/TB\\,PTS)",
+    "aresample=async=1:first_pts=0",
+)
 
 _REPORTING = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+verbose", "-max_error_rate", "1")
 _HEAD_SECONDS = 0.5
@@ -42,18 +47,18 @@ _MIXABLE_LAYOUTS = re.compile(
 )
 
 
-def input_arguments(source: Path, container: Container) -> list[str]:
-    """One input file, of one known format, that can't refer to any other."""
+def input_arguments(source: Path | None, container: Container) -> list[str]:
+    """One input file, of one known format, that can't refer to any other; ``None`` is what comes to stdin."""
     return [
         *("-protocol_whitelist", "file,pipe"),
         *("-format_whitelist", container.demuxer),
         *("-f", container.demuxer),
-        *("-i", f"file:{source}"),
+        *("-i", "pipe:0" if source is None else f"file:{source}"),
     ]
 
 
 def encode_command(
-    program: str, source: Path, container: Container, probed: Probed, conversion: Conversion, destination: Path
+    program: str, source: Path | None, container: Container, probed: Probed, conversion: Conversion, destination: Path
 ) -> list[str]:
     """Decode, resample and encode in one process.
 
@@ -69,7 +74,14 @@ def encode_command(
 
 
 def decode_command(
-    program: str, source: Path, container: Container, probed: Probed, conversion: Conversion, *, pcm: int, head: Path
+    program: str,
+    source: Path | None,
+    container: Container,
+    probed: Probed,
+    conversion: Conversion,
+    *,
+    pcm: int,
+    head: Path,
 ) -> list[str]:
     """Decode and resample in one process, which leaves the encoding to others.
 
@@ -87,7 +99,7 @@ def decode_command(
     ]
 
 
-def _decoder_arguments(source: Path, container: Container, probed: Probed) -> list[str]:
+def _decoder_arguments(source: Path | None, container: Container, probed: Probed) -> list[str]:
     decoder = ("-codec:a", probed.decoder) if probed.decoder else ()
     return ["-threads", "1", *decoder, *input_arguments(source, container)]
 
@@ -110,7 +122,7 @@ def filter_chain(container: Container, probed: Probed, conversion: Conversion) -
     gain = (_UNCLIP_GAIN if is_float else 1.0) / lame_scale(conversion)
     volume = [] if gain == 1.0 else [f"volume={gain:.9f}:precision=float"]
     filters = [*(_CLIP if is_float else ()), *pan, ":".join(resample), *volume]
-    return ",".join([_FILL_GAPS, *filters] if container.demuxer == "mov" else filters)
+    return ",".join([*(_FILL_GAPS if container.demuxer == "mov" else ()), *filters])
 
 
 def lame_scale(conversion: Conversion) -> float:

@@ -1,6 +1,6 @@
-"""Runs one program that is trusted with nothing.
+"""Runs one program that is trusted with nothing, and listens to it.
 
-No shell, no environment, no input, a deadline, and bounded memory for whatever it writes.
+No shell, no input, a deadline, and bounded memory for whatever it says; :mod:`resample.confinement` bounds the rest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiojobs.errors import InternalError, TimeLimit
+from audiojobs.errors import InternalError, TimeLimit, UploadTooLarge
+from resample.confinement import kill, start
 
 _LAST_LINES = 20
 _MAX_LINE_BYTES = 1000
@@ -50,26 +51,20 @@ def run(
     on_output: Callable[[bytes], None],
     on_line: Callable[[str], bool] = bool,
     inherited: int | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> Finished:
     """Run ``arguments`` in ``folder`` until it ends, handing over stdout piece by piece and stderr line by line.
 
     ``on_line`` tells whether a line is worth keeping. The program gets an empty environment and a session of its own;
     at ``deadline`` (``time.monotonic()``), and whenever a callback raises, the whole process group is killed.
-    ``inherited`` is a file descriptor for the program alone: it is closed here.
+    ``inherited`` is a file descriptor for the program alone: it is closed here. ``stdin`` stays open.
 
-    Raises :class:`~audiojobs.errors.TimeLimit`, :class:`~audiojobs.errors.InternalError` if it can't be started.
+    Raises :class:`~audiojobs.errors.TimeLimit`; :class:`~audiojobs.errors.UploadTooLarge` if it wrote more than fits on
+    the disk; :class:`~audiojobs.errors.InternalError` if it can't be started.
     """
     try:
-        process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=folder,
-            env={},
-            start_new_session=True,
-            pass_fds=() if inherited is None else (inherited,),
-        )
+        pass_fds = () if inherited is None else (inherited,)
+        process = start(arguments, folder=folder, deadline=deadline, stdin=stdin, pass_fds=pass_fds)
     except OSError as error:
         raise InternalError from error
     finally:
@@ -82,7 +77,11 @@ def run(
     except subprocess.TimeoutExpired:
         raise TimeLimit from None
     finally:
-        _kill(process)
+        _end(process)
+    if exit_status == -signal.SIGXCPU:
+        raise TimeLimit
+    if exit_status == -signal.SIGXFSZ:
+        raise UploadTooLarge("The sound in this file is longer than what can be stored here.")
     return Finished(exit_status, lines.last())
 
 
@@ -105,11 +104,9 @@ def _pump(process: subprocess.Popen[bytes], on_output: Callable[[bytes], None], 
                     selector.unregister(key.fileobj)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the process group, and collect the process."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the process group, collect the process, and close its pipes."""
+    kill(process)
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()

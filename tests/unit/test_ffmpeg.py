@@ -73,7 +73,7 @@ def test_anything_else_is_limited_first(sample_format: str) -> None:
 
 
 def test_gaps_are_filled_in_mp4_only_and_before_the_resampler() -> None:
-    assert chain(container=MP4).startswith("aresample=async=1:first_pts=0,aresample=32000:resampler=soxr")
+    assert ",aresample=async=1:first_pts=0,aresample=32000:resampler=soxr" in chain(container=MP4)
     assert "async" not in chain(container=OGG)
 
 

@@ -32,7 +32,7 @@ def test_output_and_exit_status(tmp_path: Path) -> None:
 
 
 def test_a_signal(tmp_path: Path) -> None:
-    script = "import os; os.kill(os.getpid(), 9)"
+    script = "import signal; signal.raise_signal(9)"
 
     assert run(python(script), folder=tmp_path, deadline=time.monotonic() + 30, on_output=ignore).exit_status == -9
 

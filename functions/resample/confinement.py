@@ -1,0 +1,176 @@
+"""Starts a program that parses hostile bytes, and takes from it whatever it does not need for that.
+
+What holds from its first instruction: an empty environment, a session of its own, no descriptor but those it is
+given; and, where the kernel lets a process do that to itself, no new privileges and no call that opens a socket or
+reaches into another process (seccomp, which every later program and thread inherits). These are set by a thread that
+only lives to start the program: they are a thread's own, and handed down to what it starts. ``preexec_fn`` would run
+Python between fork and exec, which may lock up where there are other threads.
+
+What holds a moment later, set from outside (``prlimit``): bounds on memory, written bytes, CPU time, descriptors and
+core dumps. Whatever was used before counts too, so nothing is gained by being quick.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import math
+import os
+import platform
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+MAX_MEMORY_BYTES = 1 << 30
+"""Of anonymous memory for one program. The most that a legal file took is the index of an MP4 of 60 hours."""
+
+MAX_WRITTEN_BYTES = 10 << 30
+"""For one file. Lambda's ``/tmp`` ends there."""
+
+_DISK_RESERVE_BYTES = 16 << 20
+_MAX_DESCRIPTORS = 32
+_SPARE_CPU_SECONDS = 2
+
+
+def start(
+    arguments: Sequence[str],
+    *,
+    folder: Path | None = None,
+    deadline: float | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stderr: int = subprocess.PIPE,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start ``arguments`` in ``folder``, stdout being a pipe.
+
+    It may write as much as the disk of ``folder`` holds, and nothing without a folder. ``deadline`` is a moment of
+    ``time.monotonic()`` and not enforced here; but the program can't compute for much longer, should nobody be left to
+    end it. Raises :class:`OSError` if it can't be started.
+    """
+
+    def spawn() -> subprocess.Popen[bytes]:
+        _give_up_privileges()
+        return subprocess.Popen(
+            arguments,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=folder,
+            env={},
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
+
+    with ThreadPoolExecutor(1, "confined") as thread:
+        process = thread.submit(spawn).result()
+    try:
+        for limit, most in _limits(folder, deadline).items():
+            resource.prlimit(process.pid, limit, (most, most))
+    except ProcessLookupError:
+        pass  # so quick
+    except PermissionError:
+        logger.warning("the system refuses resource limits", exc_info=True)
+    except BaseException:
+        kill(process)
+        raise
+    return process
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the program and its children, and collect it."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _limits(folder: Path | None, deadline: float | None) -> Mapping[int, int]:
+    limits = {
+        resource.RLIMIT_DATA: _max_memory_bytes(),
+        resource.RLIMIT_FSIZE: _max_written_bytes(folder) if folder else 0,
+        resource.RLIMIT_NOFILE: _MAX_DESCRIPTORS,
+        resource.RLIMIT_CORE: 0,
+    }
+    if deadline is not None:
+        wall_seconds = max(0, math.ceil(deadline - time.monotonic()))
+        limits[resource.RLIMIT_CPU] = wall_seconds * (os.cpu_count() or 1) + _SPARE_CPU_SECONDS
+    return limits
+
+
+@cache
+def _max_memory_bytes() -> int:
+    """Half of the machine's memory: a file that asks for more shall fail alone, not take the function with it."""
+    return min(MAX_MEMORY_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+
+
+def _max_written_bytes(folder: Path) -> int:
+    return max(0, min(MAX_WRITTEN_BYTES, shutil.disk_usage(folder).free - _DISK_RESERVE_BYTES))
+
+
+# prctl(2) and seccomp(2)
+_PR_SET_NO_NEW_PRIVS = 38
+_SECCOMP_SET_MODE_FILTER = 1
+_SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4  # without it, older kernels slow the program down for the sake of sandboxed JITs
+_SECCOMP_RET_ALLOW = 0x7FFF0000
+_SECCOMP_RET_KILL_PROCESS = 0x80000000
+_SECCOMP_RET_ERRNO = 0x00050000
+_EPERM = 1
+
+# Classic BPF over struct seccomp_data, which begins with the call's number and the architecture.
+_LOAD_WORD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_NUMBER_OFFSET, _ARCHITECTURE_OFFSET = 0, 4
+_X32_CALLS = 0x40000000
+
+# machine: AUDIT_ARCH, the number of seccomp(2), and those of socket, socketpair, kill, ptrace, process_vm_readv,
+# process_vm_writev, pidfd_getfd and io_uring_setup.
+_ARCHITECTURES = {
+    "x86_64": (0xC000003E, 317, (41, 53, 62, 101, 310, 311, 438, 425)),
+    "aarch64": (0xC00000B7, 277, (198, 199, 129, 117, 270, 271, 438, 425)),
+}
+
+
+class _Instruction(ctypes.Structure):
+    _fields_ = (
+        ("code", ctypes.c_uint16),
+        ("if_true", ctypes.c_uint8),
+        ("if_false", ctypes.c_uint8),
+        ("operand", ctypes.c_uint32),
+    )
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_uint16), ("instructions", ctypes.POINTER(_Instruction)))
+
+
+def _give_up_privileges() -> None:
+    """For this thread and what it starts, for ever. What the kernel refuses is left: it is not the only wall."""
+    libc = ctypes.CDLL(None)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or platform.machine() not in _ARCHITECTURES:
+        return
+    architecture, seccomp, refused = _ARCHITECTURES[platform.machine()]
+    program = _refusing(architecture, refused)
+    libc.syscall(seccomp, _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_SPEC_ALLOW, ctypes.byref(program))
+
+
+def _refusing(architecture: int, numbers: Sequence[int]) -> _Program:
+    """A filter that answers these calls with EPERM, and ends a program of another architecture."""
+    last = len(numbers)
+    instructions = [
+        (_LOAD_WORD, 0, 0, _ARCHITECTURE_OFFSET),
+        (_JUMP_IF_EQUAL, 1, 0, architecture),
+        (_RETURN, 0, 0, _SECCOMP_RET_KILL_PROCESS),
+        (_LOAD_WORD, 0, 0, _NUMBER_OFFSET),
+        (_JUMP_IF_AT_LEAST, last + 1, 0, _X32_CALLS),
+        *((_JUMP_IF_EQUAL, last - index, 0, number) for index, number in enumerate(numbers)),
+        (_RETURN, 0, 0, _SECCOMP_RET_ALLOW),
+        (_RETURN, 0, 0, _SECCOMP_RET_ERRNO | _EPERM),
+    ]
+    array = (_Instruction * len(instructions))(*(_Instruction(*instruction) for instruction in instructions))
+    return _Program(len(instructions), array)
