@@ -257,12 +257,16 @@ def _paths() -> Schema:
             "get": _open(
                 "lookAtLink",
                 "The job behind a link: a page for a browser, JSON otherwise. Changes nothing",
-                {"200": _json_or_page("The job", "SeenJob"), **_problems(JobNotFound)},
+                {"200": _or_page(_json("The job", "SeenJob")), **_problems_or_page(JobNotFound)},
             ),
             "head": _open(
                 "lookAtLinkHead",
                 "The headers of the same. Changes nothing",
-                {"200": {"description": "There is such a link"}, "404": {"description": JobNotFound.title}},
+                {
+                    "200": {"description": "There is such a link"},
+                    "404": {"description": JobNotFound.title},
+                    "500": {"description": InternalError.title},
+                },
             ),
             "post": _open(
                 "claimLink",
@@ -279,7 +283,7 @@ def _paths() -> Schema:
                             }
                         },
                     },
-                    **_problems(InvalidRequest, JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired),
+                    **_problems_or_page(InvalidRequest, JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired),
                 },
                 parameters=[
                     _parameter(
@@ -307,7 +311,7 @@ def _paths() -> Schema:
             "delete": _open(
                 "deleteByLink",
                 "Delete upload and result now",
-                {"204": {"description": "Both are gone"}, **_problems(JobNotFound)},
+                {"204": {"description": "Both are gone"}, **_problems_or_page(JobNotFound)},
             ),
         },
         "/openapi.json": {
@@ -540,10 +544,10 @@ def _json(description: str, schema: str) -> Schema:
     return {"description": description, "content": {"application/json": _media(schema)}}
 
 
-def _json_or_page(description: str, schema: str) -> Schema:
-    response = _json(description, schema)
-    response["content"]["text/html"] = {"schema": {"type": "string"}, "example": "<!DOCTYPE html>..."}
-    return response
+def _or_page(response: Schema) -> Schema:
+    """The same as a page, for a browser."""
+    page = {"schema": {"type": "string"}, "example": "<!DOCTYPE html>..."}
+    return {**response, "content": {**response["content"], "text/html": page}}
 
 
 def _problems(*errors: type[AudioJobError]) -> Schema:
@@ -564,6 +568,10 @@ def _problems(*errors: type[AudioJobError]) -> Schema:
         }
         for status, group in by_status.items()
     }
+
+
+def _problems_or_page(*errors: type[AudioJobError]) -> Schema:
+    return {status: _or_page(response) for status, response in _problems(*errors).items()}
 
 
 def _error_example(kind: type[AudioJobError]) -> Schema:

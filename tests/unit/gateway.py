@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 
 DOMAIN = "abcdef1234.execute-api.eu-central-1.amazonaws.com"
 PUBLIC_URL = f"https://{DOMAIN}/v1"
@@ -89,6 +92,34 @@ class Api:
         assert not answer["isBase64Encoded"]
         headers_given = {name: ", ".join(values) for name, values in answer["multiValueHeaders"].items()}
         return Answer(answer["statusCode"], headers_given, answer["body"])
+
+
+def wsgi(handler: Callable[[dict[str, Any], Any], Any]) -> Callable[[dict[str, Any], Any], list[bytes]]:
+    """The API as a WSGI application, for clients that speak HTTP. Paths have the stage in front."""
+
+    def application(
+        environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], object]
+    ) -> list[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        headers = {
+            name.removeprefix("HTTP_").replace("_", "-").title(): value
+            for name, value in environ.items()
+            if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH")
+        }
+        event = rest_event(
+            environ["REQUEST_METHOD"],
+            environ["PATH_INFO"].encode("latin-1").decode(errors="replace").removeprefix("/v1"),
+            body=base64.b64encode(body).decode() if body else None,
+            is_base64=bool(body),
+            headers=headers,
+            query=dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)),
+        )
+        answer = handler(event, FakeLambdaContext())
+        pairs = [(name, value) for name, values in answer["multiValueHeaders"].items() for value in values]
+        start_response(f"{answer['statusCode']} {HTTPStatus(answer['statusCode']).phrase}", pairs)
+        return [answer["body"].encode()]
+
+    return application
 
 
 def rest_event(

@@ -205,7 +205,7 @@ class TestClaim:
     @pytest.mark.parametrize(
         "change",
         [
-            lambda cloud, job: cloud.store.purge(job.id, now=1.0),
+            lambda cloud, job: cloud.store.delete(job.id, now=1.0),
             lambda cloud, job: cloud.store.claim(job.id, now=1.0, secret_hash=job.secret_hash, purge_at=1.0),
             lambda cloud, job: cloud.store.renew_link(job.id, now=1.0, secret_hash="0" * 64),
             lambda cloud, job: clients.dynamodb().delete_item(TableName=cloud.jobs_table, Key={"id": {"S": job.id}}),
