@@ -18,6 +18,7 @@ from resample.containers import HEAD_BYTES, Container, Reader
 from resample.mpeg import iterate_mpeg_frames, parse_info_tag, parse_vbri_tag
 
 _MAX_CHUNKS = 4096
+_CHUNK_HEADER_BYTES = 8  # of RIFF and IFF
 _MPEG_FRAMES_OFF = 2  # writers differ in whether they count the first and the last one
 
 
@@ -26,13 +27,15 @@ class Declared:
     """``sample_frames`` at ``sample_rate`` Hz is what the header promises, ``None`` if it doesn't or can't be trusted.
 
     ``tolerance`` in sample frames is how much less still counts as all of it. ``missing_bytes`` of the audio lie
-    behind the end of the file.
+    behind the end of the file. ``is_sequential`` tells that the audio is PCM and the last thing in the file, so that
+    it can be decoded from the first byte to the last, without a look at what comes later.
     """
 
     sample_frames: int | None = None
     sample_rate: int | None = None
     tolerance: int = 0
     missing_bytes: int = 0
+    is_sequential: bool = False
 
     @property
     def duration_seconds(self) -> float | None:
@@ -48,9 +51,14 @@ def declared_length(read: Reader, size_bytes: int, container: Container) -> Decl
     """What the headers of a file promise. Headers that make no sense promise nothing; nothing is raised."""
     reader = _READERS.get(container.name)
     try:
-        return reader(read, size_bytes, container.audio_offset) if reader else NOTHING
+        return reader(_inside(read, size_bytes), size_bytes, container.audio_offset) if reader else NOTHING
     except (struct.error, ValueError, OverflowError):
         return NOTHING
+
+
+def _inside(read: Reader, size_bytes: int) -> Reader:
+    """A reader that gives nothing for places outside the file, wherever a header points."""
+    return lambda offset, length: read(offset, length) if 0 <= offset < size_bytes else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,8 @@ def _wav(read: Reader, size_bytes: int, start: int) -> Declared:
                 missing = 0  # a writer that counted its own header
             if is_pcm:
                 count = (declared if missing else min(declared, available)) // block_align
-                return Declared(count, sample_rate or None, 0, missing)
+                is_last = available < declared + _CHUNK_HEADER_BYTES
+                return Declared(count, sample_rate or None, 0, missing, is_last)
             # Coded in blocks: the decoder gives the last one whole, and the fact chunk is often wrong.
             return Declared(None if declared and available else 0, sample_rate or None, 0, missing)
     return NOTHING
@@ -110,8 +119,8 @@ def _is_placeholder(size: int) -> bool:
 def _chunks(read: Reader, offset: int, size_bytes: int, order: str) -> Iterator[_Chunk]:
     """The chunks of a RIFF or IFF file, each padded to an even length."""
     for _ in range(_MAX_CHUNKS):
-        header = read(offset, 8) if offset + 8 <= size_bytes else b""
-        if len(header) < 8:
+        header = read(offset, _CHUNK_HEADER_BYTES) if offset + _CHUNK_HEADER_BYTES <= size_bytes else b""
+        if len(header) < _CHUNK_HEADER_BYTES:
             return
         size = struct.unpack(order + "I", header[4:])[0]
         yield _Chunk(header[:4], offset + 8, size)
@@ -135,7 +144,8 @@ def _w64(read: Reader, size_bytes: int, start: int) -> Declared:
             if size < 24 or size >> 62:
                 return NOTHING if available else Declared(0)
             missing = max(0, size - 24 - available)
-            return Declared((size - 24) // block_align if is_pcm else None, sample_rate or None, 0, missing)
+            count = (size - 24) // block_align if is_pcm else None
+            return Declared(count, sample_rate or None, 0, missing, is_pcm and available < size)
         if size < 24:
             break
         offset += size + 7 & ~7

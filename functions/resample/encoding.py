@@ -10,9 +10,11 @@ import logging
 import os
 import re
 import select
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from pathlib import Path
 from audiojobs.conversion import Conversion
 from resample.containers import Container
 from resample.ffmpeg import decode_command, encode_command, output_channels
+from resample.incoming import Incoming
 from resample.parallel import Encoding, ParallelEncodingFailed, encode_in_parallel
 from resample.probe import Probed
 from resample.process import Finished, executable, run
@@ -110,7 +113,7 @@ class Progress:
 class Task:
     """A file, what is known of it, and what is wanted. ``folder`` is for scratch files; all paths are absolute."""
 
-    source: Path
+    source: Path | Incoming
     container: Container
     probed: Probed
     conversion: Conversion
@@ -136,20 +139,31 @@ def encode(task: Task, progress: Progress, *, encoders: int) -> Report:
     return report
 
 
+@contextmanager
+def _input(source: Path | Incoming) -> Iterator[tuple[Path | None, int]]:
+    """The path that ffmpeg shall read, ``None`` for stdin, and what shall be its stdin."""
+    if isinstance(source, Path):
+        yield source, subprocess.DEVNULL
+    else:
+        with source.flowing() as pipe:
+            yield None, pipe
+
+
 def _encode_with_one(task: Task, progress: Progress) -> Report:
-    command = encode_command(
-        executable("ffmpeg"), task.source, task.container, task.probed, task.conversion, task.destination
-    )
     report = Report()
-    report.end(
-        run(
-            command,
-            folder=task.folder,
-            deadline=task.deadline,
-            on_output=progress.feed,
-            on_line=report.read_line,
+    with _input(task.source) as (source, stdin):
+        report.end(
+            run(
+                encode_command(
+                    executable("ffmpeg"), source, task.container, task.probed, task.conversion, task.destination
+                ),
+                folder=task.folder,
+                deadline=task.deadline,
+                on_output=progress.feed,
+                on_line=report.read_line,
+                stdin=stdin,
+            )
         )
-    )
     return report
 
 
@@ -158,7 +172,6 @@ def _encode_with_several(task: Task, progress: Progress, encoders: int) -> Repor
     ffmpeg = executable("ffmpeg")
     head = task.folder / "head.mp3"
     reading, writing = os.pipe()
-    command = decode_command(ffmpeg, task.source, task.container, task.probed, task.conversion, pcm=writing, head=head)
     wanted = Encoding(
         ffmpeg=ffmpeg,
         sample_format="f32le",
@@ -168,15 +181,16 @@ def _encode_with_several(task: Task, progress: Progress, encoders: int) -> Repor
         vbr_quality=task.conversion.vbr_quality,
     )
     report = Report()
-    with ThreadPoolExecutor(1, "decoder") as thread:
+    with _input(task.source) as (source, stdin), ThreadPoolExecutor(1, "decoder") as thread:
         decoding = thread.submit(
             run,
-            command,
+            decode_command(ffmpeg, source, task.container, task.probed, task.conversion, pcm=writing, head=head),
             folder=task.folder,
             deadline=task.deadline,
             on_output=lambda _: None,
             on_line=report.read_line,
             inherited=writing,
+            stdin=stdin,
         )
         try:
             with task.destination.open("wb") as destination:

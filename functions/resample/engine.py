@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from audiojobs.conversion import Conversion
@@ -20,8 +21,10 @@ from resample.declared import Declared, declared_length
 from resample.encoded import Encoded, file_reader, mend_length, read_encoded
 from resample.encoding import Progress, Report, Task, encode
 from resample.ffmpeg import output_channels
+from resample.incoming import Incoming
 from resample.probe import Probed, probe
 
+_FETCHING_SHARE = 0.1  # of the progress
 _LENGTH_TOLERANCE_SECONDS = 0.001
 # Their duration, as ffprobe reads it from an index or a last page, is no estimate; but an MP4 may or may not count the
 # priming and padding of AAC, 2048 sample frames each at most.
@@ -43,7 +46,7 @@ class Converted:
 
 
 def convert(
-    source: Path,
+    source: Path | Incoming,
     container: Container,
     conversion: Conversion,
     destination: Path,
@@ -54,28 +57,40 @@ def convert(
 ) -> Converted:
     """Convert ``source``, which is a ``container``, to an MP3 at ``destination``; both paths are absolute.
 
-    ``deadline`` is a moment of ``time.monotonic()``. ``on_progress`` gets a growing fraction from 0 to 1, at most
-    every half second, and nothing while nobody knows how long the source is. What it raises ends the conversion.
+    A file that is still elsewhere is decoded while it arrives, if that can be; otherwise it is fetched first.
+    ``deadline`` is a moment of ``time.monotonic()``. ``on_progress`` gets a growing fraction from 0 to 1, some times
+    a second, and nothing while nobody knows how long the source is. What it raises ends the conversion.
     ``encoders`` may work on a long file at a time.
 
     Raises :class:`~audiojobs.errors.NoAudio`, :class:`~audiojobs.errors.CorruptAudio`,
     :class:`~audiojobs.errors.TruncatedAudio`, :class:`~audiojobs.errors.UnsupportedFormat` for the file's faults;
-    :class:`~audiojobs.errors.TimeLimit` and :class:`~audiojobs.errors.InternalError` for ours. With
-    ``conversion.allow_partial`` a truncated or damaged file gives what there is, and a warning, unless that is nothing.
+    :class:`~audiojobs.errors.TimeLimit` and :class:`~audiojobs.errors.InternalError` for ours; and whatever an
+    :class:`~resample.incoming.Incoming` raises. With ``conversion.allow_partial`` a truncated or damaged file gives
+    what there is, and a warning, unless that is nothing.
     """
-    size_bytes = source.stat().st_size
-    with file_reader(source) as read:
-        declared = declared_length(read, size_bytes, container)
-    if declared.sample_frames == 0:
-        raise NoAudio("The file has a header and no sound.")
-    if declared.missing_bytes and not conversion.allow_partial:
-        raise _truncated(declared, None)
+    with tempfile.TemporaryDirectory(prefix="ffmpeg-", dir=destination.parent) as name:
+        folder = Path(name)
+        file = source if isinstance(source, Path) else folder / "source"
+        if isinstance(source, Incoming):
+            if source.is_sequential(container):
+                source.write_outline(file)
+            else:
+                source.fetch(file, deadline=deadline, on_progress=lambda part: on_progress(_FETCHING_SHARE * part))
+                on_progress = partial(_after_fetching, on_progress)
+                source = file
 
-    with tempfile.TemporaryDirectory(prefix="ffmpeg-", dir=destination.parent) as folder:
-        probed = _probe(source, container, declared, Path(folder), deadline)
+        size_bytes = file.stat().st_size
+        with file_reader(file) as read:
+            declared = declared_length(read, size_bytes, container)
+        if declared.sample_frames == 0:
+            raise NoAudio("The file has a header and no sound.")
+        if declared.missing_bytes and not conversion.allow_partial:
+            raise _truncated(declared, None)
+        probed = _probe(file, container, declared, folder, deadline)
         progress = Progress(declared.duration_seconds or probed.duration_seconds, on_progress)
-        task = Task(source, container, probed, conversion, destination, Path(folder), deadline)
-        report = encode(task, progress, encoders=encoders)
+        report = encode(
+            Task(source, container, probed, conversion, destination, folder, deadline), progress, encoders=encoders
+        )
 
     if report.sample_frames is not None and destination.is_file():
         mend_length(destination, report.sample_frames)
@@ -106,6 +121,10 @@ def convert(
         warnings=tuple(map(Notice.of, warnings)) or _damage(report, container),
         is_fallback=report.is_fallback,
     )
+
+
+def _after_fetching(on_progress: Callable[[float], None], fraction: float) -> None:
+    on_progress(_FETCHING_SHARE + (1 - _FETCHING_SHARE) * fraction)
 
 
 def _probe(source: Path, container: Container, declared: Declared, folder: Path, deadline: float) -> Probed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -32,8 +32,9 @@ from audiojobs.objects import ResultObjects, Upload, UploadObjects
 from audiojobs.settings import ResampleSettings
 from audiojobs.store import RECORD_SECONDS, JobStore, Refused
 from audiojobs.telemetry import MetricUnit, logger, metrics
-from resample.containers import identify
+from resample.containers import Reader, identify
 from resample.engine import Converted, convert
+from resample.incoming import INCOMING_HEAD_BYTES, Incoming
 from resample.passthrough import passthrough_result
 from resample.scratch import scratch_folder
 
@@ -41,8 +42,7 @@ PROGRESS_INTERVAL_SECONDS = 2.0
 
 _ANNOUNCEMENT_LEASE_SECONDS = 30  # what is left after `ready`: two deletes and an event
 _MAX_RESERVE_SECONDS = 30  # of the invocation's time, kept for storing the result
-_DOWNLOAD_SHARE = 0.1  # of the progress
-_CONVERSION_SHARE = 0.85
+_CONVERSION_SHARE = 0.95  # of the progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ class Resampling:
         started = time.monotonic()
         remaining = invocation.deadline - self._clock()
         deadline = started + remaining - min(_MAX_RESERVE_SECONDS, remaining / 10)
-        read = partial(self._uploads.read, upload)
+        incoming, read = self._incoming(upload)
         container = identify(read, upload.size_bytes)
         passed = passthrough_result(read, upload.size_bytes, job.conversion, container)
         if passed:
@@ -281,18 +281,14 @@ class Resampling:
             partial(self._record_progress, job.id, attempt), interval_seconds=PROGRESS_INTERVAL_SECONDS
         )
         with scratch_folder() as folder:
-            original, mp3 = folder / "original", folder / "result.mp3"
-            with original.open("wb") as file:
-                for chunk in self._uploads.chunks(upload):
-                    file.write(chunk)
-                    progress(_DOWNLOAD_SHARE * file.tell() / upload.size_bytes)
+            mp3 = folder / "result.mp3"
             converted = convert(
-                original,
+                incoming,
                 container,
                 job.conversion,
                 mp3,
                 deadline=deadline,
-                on_progress=lambda fraction: progress(_DOWNLOAD_SHARE + _CONVERSION_SHARE * fraction),
+                on_progress=lambda fraction: progress(_CONVERSION_SHARE * fraction),
                 encoders=self._settings.encoders,
             )
             self._results.put(job.result_key, mp3)
@@ -301,6 +297,21 @@ class Resampling:
             metrics().add_metric("ParallelEncodingFailed", MetricUnit.Count, 1)
         metrics().add_metric("RealtimeFactor", MetricUnit.NoUnit, converted.result.duration_seconds / seconds)
         return converted
+
+    def _incoming(self, upload: Upload) -> tuple[Incoming, Reader]:
+        """The upload as the engine takes it, and to look into it; its beginning is read only once."""
+        head = self._uploads.read(upload, 0, INCOMING_HEAD_BYTES)
+
+        def read(offset: int, length: int) -> bytes:
+            if offset + length <= len(head) or len(head) == upload.size_bytes:
+                return head[offset : offset + length]
+            return self._uploads.read(upload, offset, length)
+
+        def chunks() -> Iterator[bytes]:
+            yield head
+            yield from self._uploads.chunks(upload, len(head))
+
+        return Incoming(upload.size_bytes, head, chunks), read
 
     def _record_progress(self, job_id: str, attempt: str, fraction: float) -> None:
         try:

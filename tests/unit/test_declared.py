@@ -24,29 +24,38 @@ def of(content: bytes, container: Container) -> Declared:
 def test_wav(kind: str, form: str, junk: bool) -> None:
     content = wav_bytes([0.0] * 600, kind, channels=2, form=form, junk=junk, extensible=junk)
 
-    assert of(content, WAV) == Declared(300, 44_100)
+    assert of(content, WAV) == Declared(300, 44_100, is_sequential=not junk)
 
 
 def test_truncated_wav() -> None:
     content = wav_bytes([0.0] * 600, "s16")
 
-    assert of(content[:-200], WAV) == Declared(600, 44_100, missing_bytes=200)
+    assert of(content[:-200], WAV) == Declared(600, 44_100, missing_bytes=200, is_sequential=True)
 
 
 @pytest.mark.parametrize("declared_bytes", [0xFFFFFFFF, 0xFFFFFFFF - 36, 0x7FFFF000, 0x80000000])
 def test_streamed_wav(declared_bytes: int) -> None:
-    assert of(wav_bytes([0.0] * 600, declared_bytes=declared_bytes), WAV) == Declared(600, 44_100)
+    assert of(wav_bytes([0.0] * 600, declared_bytes=declared_bytes), WAV) == Declared(600, 44_100, is_sequential=True)
 
 
 def test_wav_of_length_zero() -> None:
     assert of(wav_bytes([]), WAV).sample_frames == 0
     assert of(wav_bytes([], junk=True), WAV).sample_frames == 0
-    assert of(wav_bytes([0.0] * 600, declared_bytes=0, riff_bytes=0), WAV) == Declared(600, 44_100)
-    assert of(wav_bytes([0.0] * 600, declared_bytes=0, riff_bytes=36), WAV) == Declared(600, 44_100)
+    assert of(wav_bytes([0.0] * 600, declared_bytes=0, riff_bytes=0), WAV) == Declared(600, 44_100, is_sequential=True)
+    assert of(wav_bytes([0.0] * 600, declared_bytes=0, riff_bytes=36), WAV) == Declared(600, 44_100, is_sequential=True)
 
 
 def test_wav_whose_writer_counted_the_header() -> None:
-    assert of(wav_bytes([0.0] * 600, declared_bytes=1244), WAV) == Declared(600, 44_100)
+    assert of(wav_bytes([0.0] * 600, declared_bytes=1244), WAV) == Declared(600, 44_100, is_sequential=True)
+
+
+@pytest.mark.parametrize(("count", "padding"), [(600, 0), (601, 1)], ids=["even", "odd"])
+def test_wav_with_room_for_another_chunk_is_not_sequential(count: int, padding: int) -> None:
+    content = wav_bytes([0.0] * count, "u8")[: 44 + count]
+
+    assert of(content, WAV).is_sequential
+    assert of(content + bytes(padding + 7), WAV).is_sequential is (padding == 0)
+    assert not of(content + bytes(padding + 8), WAV).is_sequential
 
 
 def test_wav_without_a_data_chunk() -> None:
@@ -71,10 +80,12 @@ def _w64(data: bytes, size: int | None = None) -> bytes:
 
 
 def test_w64() -> None:
-    assert of(_w64(bytes(400)), W64) == Declared(100, 48_000)
-    assert of(_w64(bytes(400))[:-40], W64) == Declared(100, 48_000, missing_bytes=40)
+    assert of(_w64(bytes(400)), W64) == Declared(100, 48_000, is_sequential=True)
+    assert of(_w64(bytes(400))[:-40], W64) == Declared(100, 48_000, missing_bytes=40, is_sequential=True)
     assert of(_w64(bytes(400), size=0), W64) == NOTHING
     assert of(_w64(b""), W64).sample_frames == 0
+    assert of(_w64(bytes(400)) + bytes(23), W64).is_sequential
+    assert not of(_w64(bytes(400)) + bytes(24), W64).is_sequential
 
 
 def _aiff(data: bytes, count: int, *, compression: bytes = b"") -> bytes:

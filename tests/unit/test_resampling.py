@@ -33,6 +33,7 @@ from audiojobs.links import hash_secret, parse_token
 from resample import resampling
 from resample.containers import WAV
 from resample.engine import Converted
+from resample.incoming import INCOMING_HEAD_BYTES, Incoming
 from resample.resampling import Invocation, Outcome, Resampling, UploadEvent
 from tests.unit.cloud import Cloud, failing
 from tests.unit.samples import NOTICE, RESULT, SOURCE, api_job
@@ -67,7 +68,7 @@ class Engine:
 
     def convert(
         self,
-        source: Path,
+        source: Incoming,
         _container: object,
         conversion: Conversion,
         destination: Path,
@@ -77,7 +78,7 @@ class Engine:
         encoders: int,
     ) -> Converted:
         self.encoders.append(encoders)
-        self.sources.append(source.read_bytes())
+        self.sources.append(b"".join(source.chunks()))
         self.conversions.append(conversion)
         self.deadlines.append(deadline)
         destination.write_bytes(b"half of it")
@@ -737,10 +738,11 @@ class TestReplacedUploads:
         self, service: Service, origin: Origin, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         key = service.create().upload_key if origin is Origin.API else KEY
-        service.cloud.upload(key, b"first")
+        first = b"first" * INCOMING_HEAD_BYTES
+        service.cloud.upload(key, first)
 
         def identify(_read: object, size_bytes: int) -> object:
-            if size_bytes == len(b"first"):
+            if size_bytes == len(first):
                 service.cloud.upload(key, b"second")
             return WAV
 
