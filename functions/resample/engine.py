@@ -8,13 +8,22 @@ source declares.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from audiojobs.conversion import Conversion
-from audiojobs.errors import CorruptAudio, FileError, InternalError, NoAudio, TruncatedAudio, UnsupportedFormat
+from audiojobs.errors import (
+    CorruptAudio,
+    FileError,
+    InternalError,
+    NoAudio,
+    TruncatedAudio,
+    UnsupportedFormat,
+    UploadTooLarge,
+)
 from audiojobs.job import Notice, Result, Source
 from resample.containers import Container
 from resample.declared import Declared, declared_length
@@ -24,6 +33,8 @@ from resample.ffmpeg import output_channels
 from resample.incoming import Incoming
 from resample.probe import Probed, probe
 
+# Three times what one core makes of silence in mono, so that only what is hopeless is refused.
+_FASTEST_SAMPLE_FRAMES_A_SECOND = 50_000_000
 _FETCHING_SHARE = 0.1  # of the progress
 _LENGTH_TOLERANCE_SECONDS = 0.001
 # Their duration, as ffprobe reads it from an index or a last page, is no estimate; but an MP4 may or may not count the
@@ -87,7 +98,10 @@ def convert(
         if declared.missing_bytes and not conversion.allow_partial:
             raise _truncated(declared, None)
         probed = _probe(file, container, declared, folder, deadline)
-        progress = Progress(declared.duration_seconds or probed.duration_seconds, on_progress)
+        expected_seconds = declared.duration_seconds or probed.duration_seconds
+        if not conversion.allow_partial:
+            _refuse_endless(expected_seconds, conversion, seconds=encoders * (deadline - time.monotonic()))
+        progress = Progress(expected_seconds, on_progress)
         report = encode(
             Task(source, container, probed, conversion, destination, folder, deadline), progress, encoders=encoders
         )
@@ -134,6 +148,14 @@ def _probe(source: Path, container: Container, declared: Declared, folder: Path,
         if declared.missing_bytes:
             raise TruncatedAudio("The file ends too early; what is there can't be decoded.") from error
         raise
+
+
+def _refuse_endless(expected_seconds: float | None, conversion: Conversion, *, seconds: float) -> None:
+    """What can't be done in so many ``seconds`` of one encoder's time is not begun, nor tried again by a retry."""
+    if expected_seconds and expected_seconds * conversion.sample_rate > _FASTEST_SAMPLE_FRAMES_A_SECOND * seconds > 0:
+        raise UploadTooLarge(
+            f"The file declares {expected_seconds / 3600:,.0f} hours of sound, more than can be converted here."
+        )
 
 
 def _judge_encoding(report: Report, encoded: Encoded | None, declared: Declared) -> Encoded:

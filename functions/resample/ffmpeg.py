@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 _CLIP = ("volume=0.25:precision=float", "aformat=sample_fmts=s32p")
 _UNCLIP_GAIN = 4.0
 # Gaps between the timestamps of an MP4 become silence, otherwise they would collapse. Before the resampler and not in
-# it: together with soxr each gap came out twice as long. Timestamps that run more than an hour ahead of the sound
-# (N sample frames so far) are held back to that: a few bytes can claim a gap of years.
-MAX_FILLED_SECONDS = 3600
+# it: together with soxr each gap came out twice as long. Timestamps that run more than ten minutes ahead of the sound
+# (N sample frames so far) are held back to that: a few bytes can claim a gap of years, and a gap is filled in memory.
+MAX_FILLED_SECONDS = 600
 _FILL_GAPS = (
     f"asetpts=if(gt(PTS*TB\\,N/SR+{MAX_FILLED_SECONDS})\\,(N/SR+{MAX_FILLED_SECONDS})/TB\\,PTS)",
     "aresample=async=1:first_pts=0",

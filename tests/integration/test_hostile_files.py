@@ -1,0 +1,219 @@
+"""Thousands of broken and malicious files through the engine, with the layer's ffmpeg.
+
+Each ends in an MP3 that decodes, at the right rate, or in a code that is the file's own fault; soon, and with nothing
+left behind. A failure names its case: ``hostile.mutated(SEED)`` makes it again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from audiojobs.conversion import Conversion
+from audiojobs.errors import FileError, UploadTooLarge
+from resample.encoded import file_reader, read_encoded
+from resample.engine import convert
+from resample.passthrough import passthrough_result
+from tests.audio import hostile
+from tests.audio.hostile import Case
+from tests.integration.converting import identify_file, run_engine
+
+MUTATIONS_IN_CI = 160
+MUTATIONS_IN_ALL = 6000
+SECONDS_ALLOWED = 20.0
+
+_WISHES = (
+    Conversion(),
+    Conversion(allow_partial=True),
+    Conversion(sample_rate=8_000, channels=1, allow_partial=True),
+    Conversion(sample_rate=48_000, vbr_quality=5, channels=2, allow_partial=True),
+)
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[int, list[str]]]:
+    """A port where nobody should ever call, and who did."""
+    callers: list[str] = []
+
+    def listen(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, address = server.accept()
+                callers.append(str(address))
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=listen, args=(server,))
+        thread.start()
+        yield server.getsockname()[1], callers
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def _end_of(case: Case, conversion: Conversion, folder: Path) -> tuple[str, float]:
+    """How a case ends, as a word, and after how many seconds. Fails where that is no right end."""
+    folder.mkdir()
+    source, mp3 = folder / "original", folder / "result.mp3"
+    source.write_bytes(case.content)
+    started = time.monotonic()
+    try:
+        container = identify_file(source)
+        with file_reader(source) as read:
+            passed = passthrough_result(read, len(case.content), conversion, container)
+        if passed:
+            return "passed-through", time.monotonic() - started
+        converted = convert(
+            source, container, conversion, mp3, deadline=started + SECONDS_ALLOWED, on_progress=lambda _: None
+        )
+    except FileError as error:
+        end, detail = error.code, error.detail
+    except Exception as error:
+        raise AssertionError(f"{case.name}: {error!r}") from error
+    else:
+        end, detail = "ready", "."
+        encoded = read_encoded(mp3)
+        assert encoded is not None, case.name
+        assert encoded.sample_rate == conversion.sample_rate, case.name
+        assert encoded.duration_seconds == converted.result.duration_seconds > 0, case.name
+        assert _decodes(mp3), case.name
+    seconds = time.monotonic() - started
+    assert detail.endswith("."), case.name
+    assert str(folder) not in detail, case.name
+    assert {path.name for path in folder.iterdir()} <= {"original", "result.mp3"}, case.name
+    shutil.rmtree(folder)
+    return end, seconds
+
+
+def _decodes(mp3: Path) -> bool:
+    command = [
+        "ffmpeg",
+        "-nostdin",
+        "-loglevel",
+        "error",
+        "-xerror",
+        "-i",
+        str(mp3),
+        "-map",
+        "0:a:0",
+        "-f",
+        "null",
+        "-",
+    ]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _children() -> list[int]:
+    """Every process that this one started and that is still there."""
+    parents = {}
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdecimal():
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    return [process for process, parent in parents.items() if parent == os.getpid()]
+
+
+def _all_end_well(cases: Iterable[Case], folder: Path) -> Counter[str]:
+    ends: Counter[str] = Counter()
+    before = set(_children())
+
+    def end(numbered: tuple[int, Case]) -> tuple[str, float]:
+        number, case = numbered
+        return _end_of(case, _WISHES[number % len(_WISHES)], folder / str(number))
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        slowest = 0.0
+        for word, seconds in threads.map(end, enumerate(cases)):
+            ends[word] += 1
+            slowest = max(slowest, seconds)
+    print(f"{ends.total()} files: {dict(ends)}, the slowest {slowest:.1f} s")  # noqa: T201
+    assert set(_children()) <= before, "no process is left"
+    assert slowest < SECONDS_ALLOWED
+    return ends
+
+
+def test_attacks_made_by_hand(tmp_path: Path) -> None:
+    with _listening() as (port, callers):
+        cases = hostile.by_hand(port)
+        # The many scripts and first bytes are refused within a millisecond; of what ffmpeg sees, a third will do.
+        ends = _all_end_well(cases[::3], tmp_path)
+
+    assert callers == []
+    assert ends["unsupported-format"] > 50
+    assert ends["ready"] > 5
+
+
+@pytest.mark.long
+def test_all_attacks_made_by_hand(tmp_path: Path) -> None:
+    with _listening() as (port, callers):
+        for wish in range(len(_WISHES)):
+            (tmp_path / str(wish)).mkdir()
+            cases = hostile.by_hand(port)
+            _all_end_well(cases[wish:] + cases[:wish], tmp_path / str(wish))
+
+    assert callers == []
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    ends = _all_end_well(map(hostile.mutated, range(MUTATIONS_IN_CI)), tmp_path)
+
+    assert ends["ready"] > MUTATIONS_IN_CI // 10
+    assert len(ends) >= 5, "the generator reaches every kind of end"
+
+
+@pytest.mark.long
+def test_many_damaged_files(tmp_path: Path) -> None:
+    _all_end_well(map(hostile.mutated, range(1_000_000, 1_000_000 + MUTATIONS_IN_ALL)), tmp_path)
+
+
+def test_minutes_of_silence_in_a_few_kilobytes(tmp_path: Path) -> None:
+    bomb = hostile.silence(tmp_path / "silence.flac", 600, "-c:a", "flac", "-frame_size", "65535", "-strict", "-2")
+    assert bomb.stat().st_size < 20_000
+
+    run = run_engine(bomb, sample_rate=8_000, bit_rate=8_000)
+
+    assert run.converted.result.duration_seconds == 600.0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (".flac", ("-c:a", "flac", "-frame_size", "65535", "-strict", "-2")),
+        (".opus", ("-c:a", "libopus", "-b:a", "6k", "-frame_duration", "60")),
+        (".m4a", ("-c:a", "alac")),
+        (".ogg", ("-c:a", "libvorbis")),
+    ],
+    ids=["flac", "opus", "alac", "vorbis"],
+)
+def test_an_hour_of_silence(tmp_path: Path, suffix: str, codec: tuple[str, ...]) -> None:
+    bomb = hostile.silence(tmp_path / f"silence{suffix}", 3600, *codec)
+
+    run = run_engine(bomb, seconds_allowed=300)
+
+    assert run.converted.result.duration_seconds == pytest.approx(3600.0, abs=0.1)
+
+
+def test_more_sound_than_anybody_could_encode(tmp_path: Path) -> None:
+    """A FLAC header that declares half a year is not even tried."""
+    content = bytearray(hostile.whole_files()["tone.flac"])
+    content[21] |= 0x0F
+    content[22:26] = b"\xff\xff\xff\xff"
+    source = tmp_path / "endless.flac"
+    source.write_bytes(content)
+    started = time.monotonic()
+
+    with pytest.raises(UploadTooLarge, match="hours"):
+        run_engine(source, seconds_allowed=900)
+
+    assert time.monotonic() - started < 2
