@@ -90,6 +90,20 @@ test-sam-local: $(VENV)/installed $(SAM_VENV)/installed ## `sam local` in contai
 	$(SAM) build --cached
 	$(BIN)/python -m tests.sam_local
 
+# What the comparison takes from Debian: another converter, and a voice for the recordings.
+BENCH_PROGRAMS := sox espeak-ng
+.PHONY: bench
+bench: $(VENV)/installed ## side by side with ffmpeg, SoX and pydub: table and JSON; make bench CASES=clips for a part
+	@{ command -v $(BENCH_PROGRAMS) | wc -l | grep -qx $(words $(BENCH_PROGRAMS)) && sox --help | grep -qw mp3; } || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing $(BENCH_PROGRAMS) ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends $(BENCH_PROGRAMS) libsox-fmt-mp3 >/dev/null; \
+		else echo "For all of it, please type: sudo apt-get install $(BENCH_PROGRAMS) libsox-fmt-mp3" >&2; fi; }
+	@$(BIN)/python -m tests.bench $(CASES)
+
+.PHONY: bench-costs
+bench-costs: $(VENV)/installed ## what a conversion takes and costs by MemorySize, in control groups: root
+	@PYTHONPATH=layers/shared $(BIN)/python -m tests.bench.costs $(CASES)
+
 .PHONY: layer
 layer: ## the ffmpeg layer, from source, cached
 	@$(MAKE) --no-print-directory -C layers/ffmpeg bin-dir
