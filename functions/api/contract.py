@@ -136,7 +136,11 @@ _UPLOAD = {"method": "PUT", "url": _PRESIGNED_UPLOAD, "headers": {}, "expires_at
 _DOWNLOAD = {"url": _PRESIGNED_DOWNLOAD, "expires_at": "2026-01-31T12:06:00Z"}
 _CLAIMED_JOB = {**_READY_JOB, "status": "claimed", "updated_at": "2026-01-31T12:01:00Z", "download": _DOWNLOAD}
 _PAGE_TOKEN = "eyJpZCI6Li4ufQ"  # noqa: S105 - of a list's next page
-_REFUSAL = {"message": "Missing Authentication Token"}
+_REFUSAL = {
+    "type": "request-refused",
+    "title": "The request was refused",
+    "detail": "Missing Authentication Token",
+}
 
 EXAMPLES: Schema = {
     "JobRequest": {"filename": "song.wav", "bit_rate": 128000},
@@ -503,11 +507,14 @@ def _bare_schemas() -> Schema:
                 "field": {"type": "string", "description": "The part of the request at fault."},
             },
         },
-        "Refusal": {
-            "type": "object",
-            "description": "API Gateway's own words; only the status is part of this contract.",
-            "additionalProperties": {"type": "string"},
-        },
+        "Refusal": _object(
+            {
+                "type": {"type": "string", "enum": ["request-refused", "internal-error"], "description": "Stable."},
+                "title": {"type": "string", "description": "What the code means, always the same."},
+                "detail": {"type": ["string", "null"], "description": "API Gateway's own words."},
+            },
+            "RFC 9457, from API Gateway itself, which can't name the status a second time.",
+        ),
     }
 
 
@@ -583,18 +590,36 @@ def _error_example(kind: type[AudioJobError]) -> Schema:
 
 
 def _signed(operation_id: str, summary: str, responses: Schema, **more: Any) -> Schema:
-    refused = {"403": _json("Not signed, wrongly signed, or not allowed", "Refusal")}
+    refused = {"403": _refusal("Not signed, wrongly signed, or not allowed")}
     return {
         "operationId": operation_id,
         "summary": summary,
         "security": [{"sigv4": []}],
-        "responses": {**responses, **refused},
+        "responses": {**responses, **refused, **_of_the_gateway()},
         **more,
     }
 
 
 def _open(operation_id: str, summary: str, responses: Schema, **more: Any) -> Schema:
-    return {"operationId": operation_id, "summary": summary, "security": [], "responses": responses, **more}
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "security": [],
+        "responses": {**responses, **_of_the_gateway()},
+        **more,
+    }
+
+
+def _of_the_gateway() -> Schema:
+    """What API Gateway can answer to any call by itself."""
+    return {
+        "429": _refusal("Too many calls at the same time; try again"),
+        "504": _refusal("No answer in time; try again"),
+    }
+
+
+def _refusal(description: str) -> Schema:
+    return {"description": description, "content": {"application/problem+json": _media("Refusal")}}
 
 
 def _parameter(place: str, name: str, description: str, schema: Schema, example: str | int) -> Schema:
