@@ -78,7 +78,20 @@ def test_settings_do_not_change() -> None:
         settings.jobs_table = "another"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(("megabytes", "encoders"), [("512", 1), ("1769", 1), ("3538", 2), ("7076", 4), ("10240", 6)])
+@pytest.mark.parametrize(
+    ("megabytes", "encoders"),
+    [
+        ("512", 1),
+        ("1769", 1),
+        ("2653", 1),
+        ("2654", 2),
+        ("3538", 2),
+        ("4422", 2),
+        ("4423", 3),
+        ("7076", 4),
+        ("10240", 6),
+    ],
+)
 def test_an_encoder_runs_on_each_vcpu_that_lambda_gives(megabytes: str, encoders: int) -> None:
     environment = {
         "JOBS_TABLE": "jobs",
