@@ -1,0 +1,128 @@
+"""Which calls to AWS a job takes: each costs some ten milliseconds, and money. What adds one has to say so here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from api.app import lambda_handler as api_handler
+from audiojobs import clients
+from resample.app import lambda_handler as resample_handler
+from tests.audio.synth import sine, wav_bytes
+from tests.unit.cloud import Cloud
+from tests.unit.conftest import Logs, aws, cloud, configure, logs  # noqa: F401
+from tests.unit.gateway import PUBLIC_URL, Api, FakeLambdaContext
+from tests.unit.test_purge import claimed, deliver, stored
+from tests.unit.test_resample_handler import s3_event
+
+# ruff: noqa: F811
+
+WAV = wav_bytes(sine(8.0))  # more than is read to see what it is
+
+FETCH_WAV = ["GetObject", "GetObject"]  # the beginning, the rest
+STORE_RESULT = ["PutObject", "UpdateItem"]
+DELETE_UPLOAD = ["HeadObject", "DeleteObject"]  # another file may have taken its place
+ANNOUNCE = ["PutEvents", "UpdateItem"]
+
+
+@contextmanager
+def calls() -> Iterator[list[str]]:
+    """The operations that the functions call, in their order."""
+    found: list[str] = []
+
+    def note(model: Any, **_: Any) -> None:
+        found.append(model.name)
+
+    everybody: list[Any] = [clients.s3(), clients.dynamodb(), clients.sqs(), clients.events()]
+    for client in everybody:
+        client.meta.events.register("before-call", note)
+    try:
+        yield found
+    finally:
+        for client in everybody:
+            client.meta.events.unregister("before-call", note)
+
+
+@pytest.fixture
+def service(configure: Callable[..., None], logs: Logs) -> Api:
+    """All functions, in the environment of a deployed stack."""
+    configure(PUBLIC_URL=PUBLIC_URL)
+    return Api(api_handler)
+
+
+def resample(cloud: Cloud, key: str) -> Any:
+    return resample_handler(s3_event(cloud.upload_bucket, key), FakeLambdaContext(remaining_milliseconds=60_000))
+
+
+def test_a_direct_upload(cloud: Cloud, service: Api) -> None:
+    cloud.upload("song.wav", WAV)
+
+    with calls() as found:
+        job = resample(cloud, "song.wav")
+
+    assert job["status"] == "ready"
+    assert found == ["HeadObject", "UpdateItem", *FETCH_WAV, *STORE_RESULT, *DELETE_UPLOAD, *ANNOUNCE]
+
+
+def test_a_duplicate_event(cloud: Cloud, service: Api) -> None:
+    cloud.upload("song.wav", WAV)
+    resample(cloud, "song.wav")
+
+    with calls() as found:
+        resample(cloud, "song.wav")
+
+    assert found == ["HeadObject", "GetItem"]
+
+
+def test_a_file_that_is_passed_through(cloud: Cloud, service: Api) -> None:
+    cloud.upload("song.wav", WAV)
+    first = resample(cloud, "song.wav")
+    cloud.upload("song.mp3", cloud.result(cloud.job(first["id"])))
+
+    with calls() as found:
+        job = resample(cloud, "song.mp3")
+
+    assert job["result"]["passthrough"]
+    read = ["GetObject"]
+    assert found == ["HeadObject", "UpdateItem", *read, "CopyObject", "UpdateItem", *DELETE_UPLOAD, *ANNOUNCE]
+
+
+def test_a_job_of_the_api(cloud: Cloud, service: Api) -> None:
+    with calls() as creating:
+        created = service.post("/jobs", {"filename": "song.wav"}).json()
+    token = created["link"].rpartition("/")[2]
+    cloud.upload(f"jobs/{created['id']}", WAV)
+
+    with calls() as resampling:
+        resample(cloud, f"jobs/{created['id']}")
+    with calls() as looking:
+        assert service.get(f"/jobs/{created['id']}").json()["status"] == "ready"
+        assert service.get(f"/d/{token}").json()["status"] == "ready"
+    with calls() as claiming:
+        assert service.post(f"/d/{token}").status == 303
+
+    assert creating == ["PutItem"]
+    assert resampling == ["GetItem", "HeadObject", "UpdateItem", *FETCH_WAV, *STORE_RESULT, "DeleteObject", *ANNOUNCE]
+    assert looking == ["GetItem", "GetItem"]
+    assert claiming == ["GetItem", "SendMessage", "UpdateItem"]
+
+
+def test_a_purge(cloud: Cloud, service: Api) -> None:
+    job = stored(cloud, claimed())
+
+    with calls() as found:
+        assert deliver(f'{{"job_id": "{job.id}"}}') == []
+
+    assert found == ["GetItem", "DeleteObject", "HeadObject", "UpdateItem"]
+
+
+def test_a_deletion_on_request(cloud: Cloud, service: Api) -> None:
+    created = service.post("/jobs", {"filename": "song.wav"}).json()
+
+    with calls() as found:
+        assert service.delete(f"/jobs/{created['id']}").status == 204
+
+    assert found == ["GetItem", "SendMessage", "UpdateItem", "DeleteObject", "DeleteObject"]
