@@ -14,6 +14,9 @@ import secrets
 _TOKEN = re.compile(r"(?P<job_id>[0-9a-f]{32})\.(?P<secret>[A-Za-z0-9_-]{43})")
 
 
+_HASH_OF_NOTHING = "-" * 64  # as long as a hash, and none
+
+
 def new_secret() -> str:
     """256 random bits, url-safe."""
     return secrets.token_urlsafe(32)
@@ -25,8 +28,8 @@ def hash_secret(secret: str) -> str:
 
 
 def is_secret(secret: str, secret_hash: str | None) -> bool:
-    """Compare in constant time; a job without a link matches nothing."""
-    return hmac.compare_digest(hash_secret(secret), secret_hash or "")
+    """Compare in constant time; a job without a link, or none at all, takes as long and matches nothing."""
+    return hmac.compare_digest(hash_secret(secret), secret_hash or _HASH_OF_NOTHING)
 
 
 def parse_token(token: str) -> tuple[str, str] | None:
