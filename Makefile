@@ -9,6 +9,7 @@ INTERPRETER = $(PYTHON)
 VENV := .venv
 SAM_VENV := .venv-sam
 LAMBDA_VENV := .venv-lambda
+CHECKOV_VENV := .venv-checkov
 BIN := $(VENV)/bin
 SAM := SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam
 AUDIO ?=
@@ -38,8 +39,12 @@ check: $(VENV)/installed ## format, lint, types, template, unit tests: seconds
 	$(BIN)/pytest tests/unit
 
 .PHONY: test
-test: check artefacts $(LAMBDA_VENV)/installed emulator-arm64 clients uppy ## everything that CI runs
+test: check artefacts $(LAMBDA_VENV)/installed $(CHECKOV_VENV)/installed emulator-arm64 clients uppy ## everything that CI runs
 	$(BIN)/pytest tests/integration tests/runtime tests/e2e
+
+.PHONY: checkov
+checkov: $(CHECKOV_VENV)/installed ## security checks of the template; exceptions and reasons in .checkov.yaml
+	CKV_SKIP_PACKAGE_UPDATE_CHECK=true $(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml
 
 # sam build for both processors: .aws-sam/build and .aws-sam/arm64/build.
 .PHONY: artefacts
@@ -127,6 +132,10 @@ deploy: $(SAM_VENV)/installed ## a few questions, sam build, sam deploy; CONFIG=
 	$(SAM) build --config-env $(CONFIG)
 	$(SAM) deploy --config-env $(CONFIG)
 
+.PHONY: redrive
+redrive: $(VENV)/installed ## what failed by our fault is sent again: make redrive STACK=audio-resampler DRY_RUN=yes
+	@$(BIN)/python -m local.redrive $(STACK) $(if $(DRY_RUN),--dry-run)
+
 .PHONY: openapi
 openapi: $(VENV)/installed ## docs/openapi.yaml and docs/api.md, from the code
 	@$(BIN)/python docs/openapi.py
@@ -138,17 +147,21 @@ lock: $(VENV)/installed ## pin the newest allowed versions again
 	$(BIN)/uv pip compile $(LOCK) --group dev --constraint layers/shared/requirements.txt --output-file requirements.lock
 	$(BIN)/uv pip compile $(LOCK) --group sam --output-file requirements-sam.lock
 	$(BIN)/uv pip compile $(LOCK) --group lambda --output-file requirements-lambda.lock
+	$(BIN)/uv pip compile $(LOCK) --group checkov --output-file requirements-checkov.lock
 
 LOCK = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 
 .PHONY: clean
 clean: ## remove what was installed and built here
-	rm -rf $(VENV) $(SAM_VENV) $(LAMBDA_VENV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAM_VENV) $(LAMBDA_VENV) $(CHECKOV_VENV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/installed: requirements.lock
 $(SAM_VENV)/installed: requirements-sam.lock
 $(LAMBDA_VENV)/installed: requirements-lambda.lock
+$(CHECKOV_VENV)/installed: requirements-checkov.lock
+# It runs once or twice, and compiling its 290 MB takes longer than that.
+$(CHECKOV_VENV)/installed: export PIP_NO_COMPILE := 1
 # Lambda's Python where this machine has it; a name on PATH may be no more than a signpost to a version manager.
 $(LAMBDA_VENV)/installed: INTERPRETER = $(firstword $(shell \
 	for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*/bin/python3.13; do \

@@ -472,7 +472,7 @@ def without(function: Function, sid: str) -> Iterator[None]:
         put(document["Statement"])
 
 
-def failure(scenario: Scenario, function: Function) -> Exception | None:
+def failure(scenario: Scenario, function: Function) -> BaseException | None:
     """Why a scenario fails, if it does."""
     try:
         scenario(function)
@@ -515,7 +515,7 @@ def test_without_any_one_right_something_cannot_be_done(function: Function, sid:
 def test_every_right_is_either_tested_or_lambdas_own(stack: EmbeddedAws) -> None:
     iam = stack.admin.client("iam")
     tested = {sid for _, sid in STATEMENTS}
-    beyond = set()
+    beyond: set[str] = set()
     for name in MODULES:
         role = stack.stack.physical_id(f"{name}Role")
         attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
