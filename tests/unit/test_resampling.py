@@ -31,12 +31,13 @@ from audiojobs.errors import (
 from audiojobs.job import RETRY_GRACE_SECONDS, Job, Notice, Origin, Result, Source, Status, direct_job_id
 from audiojobs.links import hash_secret, parse_token
 from resample import resampling
-from resample.containers import WAV
+from resample.containers import WAV, Reader
 from resample.engine import Converted
 from resample.incoming import INCOMING_HEAD_BYTES, Incoming
 from resample.resampling import Invocation, Outcome, Resampling, UploadEvent
 from tests.unit.cloud import Cloud, failing
 from tests.unit.samples import NOTICE, RESULT, SOURCE, api_job
+from tests.unit.test_objects import break_downloads
 
 KEY = "any/key.wav"
 MINUTE = 60
@@ -55,6 +56,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.sources: list[bytes] = []
+        self.incoming: list[Incoming] = []
         self.conversions: list[Conversion] = []
         self.deadlines: list[float] = []
         self.encoders: list[int] = []
@@ -78,6 +80,7 @@ class Engine:
         encoders: int,
     ) -> Converted:
         self.encoders.append(encoders)
+        self.incoming.append(source)
         self.sources.append(b"".join(source.chunks()))
         self.conversions.append(conversion)
         self.deadlines.append(deadline)
@@ -759,6 +762,81 @@ class TestReplacedUploads:
         ready = service.outcome(key, version="2", request_id="second").job
         assert ready.status is Status.READY
         assert service.cloud.result(ready) == b"MP3 of second"
+
+
+class TestReading:
+    """The engine reads an upload from its beginning as often as it likes, and gets that upload or an error."""
+
+    SOUND = bytes(range(256)) * 10_000
+
+    def read_again(self, service: Service) -> bytes:
+        return b"".join(service.engine.incoming[0].chunks())
+
+    def test_what_was_read_to_look_into_it_is_not_read_again(self, service: Service) -> None:
+        service.cloud.upload(KEY, self.SOUND)
+        ranges: list[str] = []
+
+        def note(params: dict[str, Any], **_: Any) -> None:
+            ranges.append(params["headers"]["Range"])
+
+        clients.s3().meta.events.register("before-call.s3.GetObject", note)
+        service.outcome(KEY)
+        clients.s3().meta.events.unregister("before-call.s3.GetObject", note)
+
+        assert service.engine.sources == [self.SOUND]
+        assert ranges == [f"bytes=0-{INCOMING_HEAD_BYTES - 1}", f"bytes={INCOMING_HEAD_BYTES}-"]
+        (incoming,) = service.engine.incoming
+        assert (incoming.head, incoming.size_bytes) == (self.SOUND[:INCOMING_HEAD_BYTES], len(self.SOUND))
+
+    @pytest.mark.parametrize(
+        ("offset", "length"),
+        [(0, 10), (INCOMING_HEAD_BYTES - 5, 10), (INCOMING_HEAD_BYTES, 10), (len(SOUND) - 5, 10), (len(SOUND), 1)],
+        ids=["head", "across", "behind", "end", "beyond"],
+    )
+    @pytest.mark.parametrize("size_bytes", [len(SOUND), 1000], ids=["large", "small"])
+    def test_what_is_read_to_look_into_it_is_the_upload(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch, offset: int, length: int, size_bytes: int
+    ) -> None:
+        sound = self.SOUND[:size_bytes]
+        service.cloud.upload(KEY, sound)
+        found: list[bytes] = []
+
+        def identify(read: Reader, size_bytes: int) -> object:
+            found.append(read(offset, length))
+            return WAV
+
+        monkeypatch.setattr(resampling, "identify", identify)
+        service.outcome(KEY)
+
+        assert found == [sound[offset : offset + length]]
+
+    def test_an_upload_is_read_again_for_a_second_try(self, service: Service) -> None:
+        service.cloud.upload(KEY, self.SOUND)
+        again: list[bytes] = []
+        service.engine.meanwhile = lambda: again.append(self.read_again(service))
+
+        assert service.outcome(KEY).job.status is Status.READY
+        assert again == [self.SOUND]
+
+    def test_a_broken_connection_is_resumed(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        service.cloud.upload(KEY, self.SOUND)
+        break_downloads(monkeypatch, times=3)
+
+        assert service.outcome(KEY).job.status is Status.READY
+        assert service.engine.sources == [self.SOUND]
+
+    def test_an_upload_that_was_replaced_before_a_second_try_says_so(self, service: Service) -> None:
+        service.cloud.upload(KEY, self.SOUND)
+
+        def replace_and_read_again() -> None:
+            service.cloud.upload(KEY, self.SOUND[::-1])
+            self.read_again(service)
+
+        service.engine.meanwhile = replace_and_read_again
+
+        replaced = service.outcome(KEY).job
+        assert replaced.error is not None
+        assert replaced.error.code == "upload-replaced"
 
 
 class TestDeletionMeanwhile:
