@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from audiojobs import clients, links
+from audiojobs import clients
 from audiojobs.job import Status, new_job_id
 from audiojobs.links import new_secret
 from tests.unit.cloud import Cloud
@@ -74,7 +74,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
     services = [clients.s3(), clients.dynamodb(), clients.sqs(), clients.events()]
     with monkeypatch.context() as patch:
-        patch.setattr(links.hmac, "compare_digest", note_comparison)
+        patch.setattr(hmac, "compare_digest", note_comparison)
         for client in services:
             client.meta.events.register("before-call", note_call)
         yield done
