@@ -29,7 +29,7 @@ def engine(encoders: str) -> Callable[[Path, Path], None]:
     def run(source: Path, destination: Path) -> None:
         with file_reader(source) as read:
             container = identify(read, source.stat().st_size)
-        convert(
+        converted = convert(
             source,
             container,
             Conversion(bit_rate=BIT_RATE),
@@ -38,6 +38,8 @@ def engine(encoders: str) -> Callable[[Path, Path], None]:
             on_progress=lambda _: None,
             encoders=int(encoders),
         )
+        if converted.is_fallback:
+            raise RuntimeError("several encoders were tried, and one did it")
 
     return run
 
