@@ -236,8 +236,11 @@ def test_what_ends_the_download_is_what_is_told(
     assert caught.value is error
 
 
-@pytest.mark.parametrize("container", ["wav", "aiff"])
-def test_the_deadline_holds_while_nothing_comes(tmp_path: Path, encoders: int, container: str) -> None:
+@pytest.mark.parametrize(("container", "encoders"), [("wav", 1), ("wav", 2), ("aiff", 1)])
+def test_the_deadline_holds_while_nothing_comes(
+    tmp_path: Path, container: str, encoders: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "PARALLEL_FROM_SECONDS", 0.0)
     source = encoded(container=container)(tmp_path / "tone.wav")
     goes_on = threading.Event()
     remote = Remote(source.read_bytes(), lambda offset: offset == 0 or goes_on.wait(30))
