@@ -100,12 +100,19 @@ def _windows(read: Reader, start: int, size_bytes: int, conversion: Conversion) 
 def _window(read: Reader, offset: int, length: int, *, is_last: bool = False) -> _Window | None:
     """The MPEG frames of a piece of the file; ``None`` if they are not all that is in it. The last may end in zeros."""
     data = read(offset, length) if length > 0 else b""
+    dead_ends: set[int] = set()  # a chain that meets one of these ends as badly, and need not be followed again
     for position in _header_positions(data):
-        mpeg_frames = list(iterate_mpeg_frames(data, position))
-        if len(mpeg_frames) >= _MIN_CHAIN or (mpeg_frames and position == 0):
-            end = mpeg_frames[-1].end
-            if len(data) - end < 4 or _is_cut(data, end) or (is_last and not any(data[end:])):
-                return _Window(offset, data, mpeg_frames)
+        mpeg_frames: list[MpegFrame] = []
+        for mpeg_frame in iterate_mpeg_frames(data, position):
+            if mpeg_frame.offset in dead_ends:
+                break
+            mpeg_frames.append(mpeg_frame)
+        else:
+            if len(mpeg_frames) >= _MIN_CHAIN or (mpeg_frames and position == 0):
+                end = mpeg_frames[-1].end
+                if len(data) - end < 4 or _is_cut(data, end) or (is_last and not any(data[end:])):
+                    return _Window(offset, data, mpeg_frames)
+                dead_ends.update(mpeg_frame.offset for mpeg_frame in mpeg_frames)
     return None
 
 
