@@ -14,8 +14,14 @@ from tests.e2e.service import Service
 
 @pytest.fixture(scope="module")
 def other(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Small uploads only, originals are kept, and a short download window."""
-    parameters = {"MaxUploadMegabytes": "1", "KeepOriginals": "true", "DownloadWindowSeconds": "3"}
+    """Small uploads only, originals are kept, a short download window, a limit of jobs at a time, and no dashboard."""
+    parameters = {
+        "MaxUploadMegabytes": "1",
+        "KeepOriginals": "true",
+        "DownloadWindowSeconds": "3",
+        "MaxConcurrentJobs": "7",
+        "Dashboard": "false",
+    }
     folder = tmp_path_factory.mktemp("other")
     with EmbeddedAws(parameters, state_folder=folder, sam_build_folder=built, write_stack_file=False) as stack:
         other = Service(stack, built / "FfmpegLayer" / "bin")
@@ -59,3 +65,17 @@ def test_an_original_is_kept_where_that_is_wanted_and_goes_with_its_job(
     assert list(other.objects(other.uploads)) == ["kept.wav"]
     other.delete(job["id"])
     assert not other.objects(other.uploads)
+
+
+def test_jobs_at_a_time_are_limited_where_that_is_wanted(other: Service) -> None:
+    limits = {
+        name: other.stack.admin.client("lambda").get_function_concurrency(FunctionName=function)
+        for name, function in other.stack.access.functions.items()
+    }
+
+    assert limits["ResampleFunction"]["ReservedConcurrentExecutions"] == 7
+    assert not any("ReservedConcurrentExecutions" in limits[name] for name in ("ApiFunction", "PurgeFunction"))
+
+
+def test_the_dashboard_can_be_left_out(other: Service) -> None:
+    assert other.stack.admin.client("cloudwatch").list_dashboards()["DashboardEntries"] == []
