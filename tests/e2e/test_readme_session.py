@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.e2e import sounds
 from tests.e2e.figures import decode
+from tests.e2e.readme import commands, section, shell
 from tests.e2e.service import JSON, Service
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("\n## With curl\n")[2].partition("\n## ")[0]
-SIGNED, SESSION, DIRECT = re.findall(r"^```sh\n(.*?)^```", SECTION, re.DOTALL | re.MULTILINE)
+SIGNED, SESSION, DIRECT = commands("With curl")
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-
-
-def shell(service: Service, folder: Path, *blocks: str) -> str:
-    """Run blocks of commands in bash, in a folder with a song.wav; returns what they print."""
-    sounds.song(folder / "song.wav", seconds=2)
-    access = service.stack.access
-    environment = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "HOME": str(folder),
-        "NO_PROXY": "*",
-        "API": access.api_url,
-        "UPLOADS": access.upload_bucket,
-        "AWS_ACCESS_KEY_ID": access.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": access.secret_access_key,
-        "AWS_REGION": access.region,
-        "AWS_DEFAULT_REGION": access.region,
-        "AWS_ENDPOINT_URL": access.endpoint_url,
-    }
-    command = ["timeout", "120", "bash", "-e", "-c", "\n".join(blocks)]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    service.remember(*re.findall(r'https?://[^"\s]+', done.stdout))
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_session_creates_uploads_waits_downloads_and_is_refused_then(service: Service, tmp_path: Path) -> None:
@@ -58,7 +30,7 @@ def test_the_session_creates_uploads_waits_downloads_and_is_refused_then(service
 
 
 def test_the_answer_that_is_shown_has_the_fields_of_a_real_one(service: Service, tmp_path: Path) -> None:
-    shown = json.loads(re.findall(r"^```json\n(.*?)^```", SECTION, re.DOTALL | re.MULTILINE)[0])
+    shown = json.loads(section("With curl").partition("```json\n")[2].partition("```")[0])
 
     created = json.loads(shell(service, tmp_path, SIGNED))
 

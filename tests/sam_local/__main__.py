@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,7 +30,6 @@ from tests.runtime.artefacts import SAM_BUILDS
 from tests.sam_local.podman import GATEWAY, IMAGE, Podman
 
 TOOLS = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap", "ip": "iproute2"}
-SAM = PROJECT / ".venv-sam" / "bin" / "sam"
 BUILD = SAM_BUILDS["arm64" if os.uname().machine == "aarch64" else "x86_64"]
 START_API_SECONDS = 60.0
 
@@ -62,11 +63,9 @@ def main() -> int:
 
 def check_invoke(stack: EmbeddedAws, files: SamLocal, environment: dict[str, str]) -> None:
     """The example event becomes a job, and its link gives the MP3."""
-    command = [*sam("invoke"), "ResampleFunction", "--event", "tests/events/s3-put.json"]
+    command = typed("invoke", files)
     say(" ".join(command[1:]))
-    done = subprocess.run(
-        [*command, *options(files)], env=environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True
-    )
+    done = subprocess.run(command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
     sys.stdout.write(f"{done.stdout.strip()}\n")
     job = json.loads(done.stdout)
     assert job["status"] == "ready", job
@@ -106,12 +105,10 @@ def check_start_api(files: SamLocal, environment: dict[str, str], folder: Path) 
 @contextmanager
 def started_api(files: SamLocal, environment: dict[str, str], log_path: Path, port: int) -> Iterator[None]:
     """`sam local start-api` on a port of loopback."""
-    command = [*sam("start-api"), "--port", str(port)]
+    command = [*typed("start-api", files), "--port", str(port)]
     say(" ".join(command[1:]))
     with log_path.open("wb") as log:
-        process = GuardedProcess(
-            [*command, *options(files)], env=environment, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT
-        )
+        process = GuardedProcess(command, env=environment, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + START_API_SECONDS
         while "Running on" not in log_path.read_text(errors="replace"):
@@ -136,12 +133,15 @@ def answer(method: str, url: str, **request: Any) -> dict[str, Any]:
     return found
 
 
-def sam(command: str) -> list[str]:
-    return [str(SAM), "local", command, "--template", str(BUILD / "template.yaml")]
-
-
-def options(files: SamLocal) -> list[str]:
-    return ["--env-vars", str(files.environment), "--invoke-image", IMAGE, "--skip-pull-image"]
+def typed(command: str, files: SamLocal) -> list[str]:
+    """README's `sam local` command, with the files of this stack and an image that no registry has to give."""
+    section = (
+        (PROJECT / "README.md").read_text(encoding="utf-8").partition("\n### SAM local\n")[2].partition("\n## ")[0]
+    )
+    [line] = re.findall(rf"^\S+sam local {command} .*$", section, re.MULTILINE)
+    program, *words = shlex.split(line.replace(".local/sam-env.json", str(files.environment)))
+    images = ["--invoke-image", IMAGE, "--skip-pull-image"]
+    return [str(PROJECT / program), *words, "--template", str(BUILD / "template.yaml"), *images]
 
 
 def sam_environment(files: SamLocal, folder: Path, podman: Podman) -> dict[str, str]:

@@ -51,6 +51,28 @@ def test_make_knows_every_target(command: str) -> None:
     assert all(f"$({name})" in makefile or f"$(if $({name})" in makefile for name in variables)
 
 
+RUN_BY = {
+    "Audio Resampler": "tests/e2e/test_commands.py",
+    "With curl": "tests/e2e/test_readme_session.py",
+    "With other clients": "tests/e2e/test_upload_clients.py",
+    "Deploy to AWS": "tests/runtime/test_sam_deploy.py",
+    "SAM local": "tests/sam_local/__main__.py",
+    "Develop": ".github/workflows/ci.yml",
+}
+"""What runs the commands below each heading of README. Those of SAM local take containers: `make test-sam-local`."""
+
+
+def test_every_command_is_run_somewhere() -> None:
+    sections = re.split(r"^#+ (.+)\n", README, flags=re.MULTILINE)[1:]
+    with_commands = {heading for heading, text in zip(sections[::2], sections[1::2], strict=True) if "```sh" in text}
+
+    assert with_commands == set(RUN_BY)
+    for heading, path in RUN_BY.items():
+        text = (PROJECT / path).read_text()
+        named = {"Audio Resampler": '"make", "run"', "Develop": "make test"}.get(heading, heading)
+        assert named in text, f"{path} does not read {heading}"
+
+
 def test_there_are_commands_to_look_at() -> None:
     assert len(SHELL_BLOCKS) > 8
     assert {"make run AUDIO=song.flac", "make serve", "make deploy", "make test"} <= set(MAKE_COMMANDS)
