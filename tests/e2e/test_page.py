@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from tests.e2e.browser import Visitor, chromium, visitor
 from tests.e2e.figures import decode
@@ -311,6 +311,11 @@ RESULT = {
     "passthrough": False,
 }
 NOTICE = {"code": "truncated-audio", "detail": "The file ends after 12.4 of the 60.0 seconds that it declares."}
+DOWNLOAD = {"url": "http://localhost/long.32k.mp3", "expires_at": "2100-01-01T00:00:00Z"}
+CONDITIONS = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+"""Of a network that is as fast as it can be."""
+DESKTOP: ViewportSize = {"width": 1100, "height": 800}
+PHONE: ViewportSize = {"width": 320, "height": 640}
 STATES: dict[str, tuple[dict[str, Any], str]] = {
     "choose": ({}, "Drop an audio file here"),
     "processing": ({"status": "processing", "progress": 0.43, "source": SOURCE}, "43 %"),
@@ -324,10 +329,20 @@ STATES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_state_is_open_to_everybody(browser: Browser, service: Service, scheme: str) -> None:
-    """No barrier that axe can find, nothing that sticks out on a phone, no complaint of the browser."""
+def assert_open_to_everybody(window: Visitor, state: str) -> None:
+    """No barrier that axe can find, neither in light nor in dark, and nothing that sticks out on a phone."""
+    page = window.page
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert window.barriers() == [], f"{state}, {scheme}"
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], state
+    page.set_viewport_size(DESKTOP)
+
+
+def test_every_state_is_open_to_everybody(service: Service, window: Visitor) -> None:
     job = service.create_job("A rather long name of a file, as people have them, recorded on a Tuesday (final).wav")
+    page = window.page
     given: dict[str, Any] = {}
 
     def pretend(route: Route) -> None:
@@ -336,18 +351,58 @@ def test_every_state_is_open_to_everybody(browser: Browser, service: Service, sc
         else:
             route.continue_()
 
-    with visitor(browser, color_scheme=scheme, viewport={"width": 1100, "height": 800}) as window:
-        page = window.page
-        page.route("**/d/*", pretend)
-        for name, (changes, words) in STATES.items():
-            given = changes
-            page.goto(job["link"])
-            expect(page.get_by_text(words).first).to_be_visible()
-            assert window.barriers() == [], name
-            page.set_viewport_size({"width": 320, "height": 640})
-            assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
-            page.set_viewport_size({"width": 1100, "height": 800})
-        page.get_by_role("button", name="Delete now").click()
-        assert window.barriers() == [], "dialog"
-        assert window.complaints == []
+    page.route("**/d/*", pretend)
+    for name, (changes, words) in STATES.items():
+        given = changes
+        page.goto(job["link"])
+        expect(page.get_by_text(words).first).to_be_visible()
+        assert_open_to_everybody(window, name)
+    page.get_by_role("button", name="Delete now").click()
+    assert_open_to_everybody(window, "dialog")
     service.delete(job["id"])
+
+
+def test_what_only_the_page_knows_is_open_to_everybody(service: Service, window: Visitor, files: Path) -> None:
+    """A file on its way, broken off, arrived but not begun, and claimed here."""
+    job = service.create_job("long.wav")
+    page = window.page
+    wire = page.context.new_cdp_session(page)
+    wire.send("Network.enable")
+    given: dict[str, Any] = {"status": "awaiting-upload"}
+
+    def pretend(route: Route) -> None:
+        if route.request.method == "POST":
+            route.fulfill(json={**route.fetch().json(), "download": DOWNLOAD})
+        elif route.request.headers.get("accept") == "application/json":
+            route.fulfill(json={**route.fetch().json(), **given})
+        else:
+            route.continue_()
+
+    page.route("**/d/*", pretend)
+    page.route(DOWNLOAD["url"], lambda route: route.fulfill(body="MP3", headers={"Content-Disposition": "attachment"}))
+    page.goto(job["link"])
+
+    long = song(files / "long.wav", seconds=40)
+    wire.send("Network.emulateNetworkConditions", {**CONDITIONS, "uploadThroughput": 100_000})
+    choose(page, long)
+    expect(page.get_by_text(re.compile("seconds left"))).to_be_visible()
+    assert_open_to_everybody(window, "uploading")
+    page.get_by_role("button", name="Cancel").click()
+
+    wire.send("Network.emulateNetworkConditions", CONDITIONS)
+    page.route(f"**/{service.uploads}/**", lambda route: route.abort("connectionreset"))
+    choose(page, long)
+    expect(page.get_by_text("The connection broke off.", exact=True)).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("The connection broke off. The upload begins again by itself.")
+    assert_open_to_everybody(window, "broken off")
+
+    page.unroute(f"**/{service.uploads}/**")
+    page.get_by_role("button", name="Try again now").click()
+    expect(page.get_by_text("The file has arrived.").first).to_be_visible()
+    assert_open_to_everybody(window, "arrived")
+
+    given = {}
+    with page.expect_download():
+        page.get_by_role("button", name="Download").click()
+    expect(page.get_by_role("link", name="Start the download again")).to_be_visible()
+    assert_open_to_everybody(window, "claimed here")
