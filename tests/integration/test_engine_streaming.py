@@ -254,7 +254,8 @@ def test_the_deadline_holds_while_nothing_comes(
 
 
 def test_ffmpeg_that_ends_early_leaves_nobody_reading(tmp_path: Path, fake_ffmpeg: Callable[[str], None]) -> None:
-    source = wav(seconds=3.0)(tmp_path / "tone.wav")
+    source = tmp_path / "tone.wav"
+    source.write_bytes(synth.wav_bytes([0.1] * 2_000_000))  # more than the pipe holds
     remote = Remote(source.read_bytes())
     fake_ffmpeg("import sys; sys.stdin.buffer.read(5); sys.exit(1)")
 
