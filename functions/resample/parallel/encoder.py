@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Literal
 
+from resample.confinement import kill, start
 from resample.parallel.failure import ParallelEncodingFailed
 from resample.parallel.stream import EncodedStream, Expected
 from resample.parallel.window import PcmWindow, widen_pipe
@@ -66,9 +67,7 @@ class Encoder:
         self._position = first * encoding.mpeg_frame_bytes
         self.stream = EncodedStream(first, encoding.expected)
         self.has_finished = False
-        self._process = subprocess.Popen(
-            encoding.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
-        )
+        self._process = start(encoding.command(), stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._process.stdin is not None  # noqa: S101
         assert self._process.stdout is not None  # noqa: S101
         self._input, self._output = self._process.stdin, self._process.stdout
@@ -114,7 +113,6 @@ class Encoder:
 
     def stop(self) -> None:
         """End it, wherever it is."""
-        self._process.kill()
-        self._process.wait()
+        kill(self._process)
         self._input.close()
         self._output.close()
