@@ -106,11 +106,11 @@ class Redrive:
             AttributeNames=["SentTimestamp"],
         ).get("Messages", []):
             held.extend(messages)
-            new = [message for message in messages if message["MessageId"] not in seen and self._is_old(message)]
-            if not new:
+            unseen = [message for message in messages if message["MessageId"] not in seen]
+            if not unseen:
                 return
-            seen.update(message["MessageId"] for message in new)
-            yield from new
+            seen.update(message["MessageId"] for message in unseen)
+            yield from filter(self._is_old, unseen)
 
     def _is_old(self, message: MessageTypeDef) -> bool:
         return int(message["Attributes"]["SentTimestamp"]) / 1000 <= self.began

@@ -103,7 +103,7 @@ NEEDED = {
     ),
     "AWS::CloudWatch::Dashboard": (
         "cloudwatch:PutDashboard cloudwatch:GetDashboard cloudwatch:DeleteDashboards",
-        "arn:aws:cloudwatch::111122223333:dashboard/audio-resampler",
+        "arn:aws:cloudwatch::111122223333:dashboard/audio-resampler-eu-central-1",
     ),
     "AWS::SNS::Topic": (
         "sns:CreateTopic sns:GetTopicAttributes sns:Subscribe sns:DeleteTopic",
