@@ -15,6 +15,8 @@ SAM := SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam
 AUDIO ?=
 ARCHITECTURE ?=
 CONFIG ?= default
+# Tests keep one core busy, or wait: so one process more than there are cores, and the longest files first.
+PYTEST = $(BIN)/pytest --numprocesses=$(shell expr $$(nproc) + 1) --no-loadscope-reorder
 
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -36,11 +38,11 @@ check: $(VENV)/installed ## format, lint, types, template, unit tests: seconds
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
-	$(BIN)/pytest tests/unit
+	$(PYTEST) tests/unit
 
 .PHONY: test
 test: check artefacts $(LAMBDA_VENV)/installed $(CHECKOV_VENV)/installed emulator-arm64 clients uppy ## everything that CI runs
-	$(BIN)/pytest tests/integration tests/runtime tests/e2e
+	$(PYTEST) tests/e2e tests/runtime tests/integration
 
 .PHONY: checkov
 checkov: $(CHECKOV_VENV)/installed ## security checks of the template; exceptions and reasons in .checkov.yaml
