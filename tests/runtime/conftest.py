@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,8 +22,6 @@ from tests.runtime.runtime_api import LambdaEnvironment
 SAM_BUILD = SAM_BUILDS["arm64" if platform.machine() == "aarch64" else "x86_64"]
 LAMBDA_PYTHON = PROJECT / ".venv-lambda" / "bin" / "python"
 WINDOW_SECONDS = 2
-
-_figures: list[str] = []
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +40,9 @@ def stack() -> Iterator[EmbeddedAws]:
 
 
 @pytest.fixture(scope="session")
-def functions(stack: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Functions]:
+def functions(
+    stack: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory, figure: Callable[[str], None]
+) -> Iterator[Functions]:
     """One environment of each function, with the role and the variables that the template gives it."""
     assert LAMBDA_PYTHON.exists(), f"type: make {LAMBDA_PYTHON.parent.parent.name}/installed"
     built = templates.load(SAM_BUILD / "template.yaml")
@@ -71,7 +71,7 @@ def functions(stack: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> I
             assert physical_id in stack.stack.deployment.attributes[logical_id, "Arn"]
         yield Functions(stack, environments)
     for logical_id, environment in environments.items():
-        _figures.append(f"{version}, {logical_id}: " + in_words(environment.invocation_seconds))
+        figure(f"{version}, {logical_id}: " + in_words(environment.invocation_seconds))
 
 
 def in_words(seconds: list[float]) -> str:
@@ -112,9 +112,3 @@ def wav(tmp_path: Path) -> Path:
     path = tmp_path / "three seconds.wav"
     path.write_bytes(wav_bytes(sine(3, channels=2), channels=2))
     return path
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say under which Python the functions ran, and how fast they started."""
-    for figure in _figures:
-        terminalreporter.write_line(figure)
