@@ -11,6 +11,7 @@ from botocore.exceptions import IncompleteReadError
 from botocore.response import StreamingBody
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.exceptions import SSLError
 
 from audiojobs import clients
 from audiojobs.errors import InternalError, UploadReplaced
@@ -71,10 +72,17 @@ class TestUploads:
         assert b"".join(chunks) == data
         assert max(map(len, chunks)) <= 1024 * 1024
 
-    def test_a_broken_download_goes_on_where_it_broke(self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        "error",
+        [IncompleteReadError(actual_bytes=1000, expected_bytes=9999), SSLError("bad record mac")],
+        ids=["incomplete", "tls"],
+    )
+    def test_a_broken_download_goes_on_where_it_broke(
+        self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
         data = bytes(range(256)) * 10_000
         upload = put(cloud, data)
-        break_downloads(monkeypatch, times=3)
+        break_downloads(monkeypatch, times=3, error=error)
 
         assert b"".join(cloud.uploads.chunks(upload)) == data
 
@@ -267,7 +275,12 @@ def test_every_name_gives_one_header_line_of_ascii(filename: str) -> None:
     assert disposition.count('"') == 2
 
 
-def break_downloads(monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
+def break_downloads(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    times: int,
+    error: Exception = IncompleteReadError(actual_bytes=1000, expected_bytes=9999),  # noqa: B008
+) -> None:
     """The connection breaks after the first piece, ``times`` times."""
     whole = StreamingBody.iter_chunks
     breaks: list[None] = []
@@ -277,7 +290,7 @@ def break_downloads(monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
             yield chunk[:1000]
             if len(breaks) < times:
                 breaks.append(None)
-                raise IncompleteReadError(actual_bytes=1000, expected_bytes=9999)
+                raise error
             yield chunk[1000:]
 
     monkeypatch.setattr(StreamingBody, "iter_chunks", iter_chunks)

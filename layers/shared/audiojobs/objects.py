@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from audiojobs.conversion import Conversion
 from audiojobs.errors import InternalError, InvalidRequest, UploadReplaced
@@ -113,7 +114,7 @@ class UploadObjects:
                         yield chunk
             except ClientError as error:
                 raise _replaced_or_internal(error) from error
-            except BotoCoreError as error:
+            except (BotoCoreError, HTTPError) as error:
                 failures += 1
                 if failures == _MAX_BROKEN_DOWNLOADS:
                     raise InternalError from error
