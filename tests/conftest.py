@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -13,10 +16,9 @@ from xdist.scheduler import LoadFileScheduling
 hypothesis.settings.register_profile("side by side", deadline=None)
 hypothesis.settings.load_profile("side by side")
 
+PROJECT = Path(__file__).resolve().parent.parent
 ONE_STACK = "tests/e2e/"
-STACKS_OF_THEIR_OWN = {
-    f"{ONE_STACK}test_{name}.py" for name in ("commands", "least_privilege", "other_parameters", "redrive")
-}
+STARTS_ITS_OWN = re.compile(r'EmbeddedAws\(|\["make"')
 
 _figures: list[str] = []
 
@@ -26,7 +28,12 @@ class FilesSideBySide(LoadFileScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         path: str = super()._split_scope(nodeid)
-        return ONE_STACK if path.startswith(ONE_STACK) and path not in STACKS_OF_THEIR_OWN else path
+        return ONE_STACK if _shares_the_stack(path) else path
+
+
+@cache
+def _shares_the_stack(path: str) -> bool:
+    return path.startswith(ONE_STACK) and not STARTS_ITS_OWN.search((PROJECT / path).read_text(encoding="utf-8"))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesSideBySide:
