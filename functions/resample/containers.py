@@ -32,29 +32,27 @@ _ID3_HEADER_BYTES = 10
 class Container:
     """A kind of file that is accepted.
 
-    ``name`` is what users see, ``demuxer`` what ffmpeg calls it. ``must_seek`` says that its reader jumps about, so
-    that the whole file has to be at hand before decoding starts. ``audio_offset`` is where it starts, in bytes,
-    behind any ID3v2 tags. ``is_big_endian`` is set where ffmpeg's reader takes big-endian samples for little-endian.
+    ``name`` is what users see, ``demuxer`` what ffmpeg calls it. ``audio_offset`` is where it starts, in bytes, behind
+    any ID3v2 tags. ``is_big_endian`` is set where ffmpeg's reader takes big-endian samples for little-endian.
     """
 
     name: str
     demuxer: str
-    must_seek: bool
     audio_offset: int = 0
     is_big_endian: bool = False
 
 
-WAV = Container("wav", "wav", must_seek=False)
+WAV = Container("wav", "wav")
 RIFX = replace(WAV, is_big_endian=True)
-W64 = Container("w64", "w64", must_seek=False)
-AIFF = Container("aiff", "aiff", must_seek=True)  # the length may stand behind the audio
-AU = Container("au", "au", must_seek=False)
-CAF = Container("caf", "caf", must_seek=True)
-FLAC = Container("flac", "flac", must_seek=False)
-OGG = Container("ogg", "ogg", must_seek=False)
-MP4 = Container("mp4", "mov", must_seek=True)
-MP3 = Container("mp3", "mp3", must_seek=True)  # from a pipe the gapless tag is not honoured
-AAC = Container("aac", "aac", must_seek=False)
+W64 = Container("w64", "w64")
+AIFF = Container("aiff", "aiff")
+AU = Container("au", "au")
+CAF = Container("caf", "caf")
+FLAC = Container("flac", "flac")
+OGG = Container("ogg", "ogg")
+MP4 = Container("mp4", "mov")
+MP3 = Container("mp3", "mp3")
+AAC = Container("aac", "aac")
 
 _W64_MAGIC = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 

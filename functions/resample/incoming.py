@@ -23,7 +23,6 @@ from resample.parallel.window import PIPE_BYTES, widen_pipe
 INCOMING_HEAD_BYTES = 262_144
 """How much of an incoming file's beginning is at hand: more than ffprobe reads of a WAV file to see what is in it."""
 
-_STREAMED = ("wav", "w64")
 _LINGER_SECONDS = 0.5
 
 
@@ -41,11 +40,8 @@ class Incoming:
 
     def is_sequential(self, container: Container) -> bool:
         """Whether this is a WAV file of a layout that the head tells whole, with nothing behind its PCM."""
-        return (
-            container.name in _STREAMED
-            and len(self.head) < self.size_bytes
-            and declared_length(self._read_head, self.size_bytes, container).is_sequential
-        )
+        is_longer = len(self.head) < self.size_bytes
+        return is_longer and declared_length(self._read_head, self.size_bytes, container).is_sequential
 
     def _read_head(self, offset: int, length: int) -> bytes:
         return self.head[offset : offset + length]
