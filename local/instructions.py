@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 from local.sam_local import SamLocal
@@ -22,8 +23,9 @@ def write_profile(access: StackAccess, folder: Path) -> Path:
         "RESULTS": access.result_bucket,
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    programs = f'export PATH="$PATH":{shlex.quote(str(Path(sys.executable).parent))}'  # the aws CLI
     path = folder / "env"
-    write_private(path, "\n".join([*lines, "unset AWS_PROFILE AWS_SESSION_TOKEN", ""]))
+    write_private(path, "\n".join([*lines, programs, "unset AWS_PROFILE AWS_SESSION_TOKEN", ""]))
     return path
 
 
@@ -64,10 +66,11 @@ Then whoever has the link downloads once (open it in a browser, or):
 
 def sam_instructions(files: SamLocal) -> str:
     """The text for a person who wants to run the functions with SAM, in containers."""
+    variables = shlex.quote(str(files.environment))
     return f"""
 Functions in containers, as SAM runs them: `make build`, then in another shell
 
   source {shlex.quote(str(files.keys))}
-  sam local invoke ResampleFunction -e tests/events/s3-put.json --env-vars {shlex.quote(str(files.environment))}
-  sam local start-api --env-vars {shlex.quote(str(files.environment))}
+  .venv-sam/bin/sam local invoke ResampleFunction -e tests/events/s3-put.json --env-vars {variables}
+  .venv-sam/bin/sam local start-api --env-vars {variables}
 """

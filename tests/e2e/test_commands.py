@@ -17,6 +17,7 @@ from tests.audio.measure import streams
 
 PROJECT = Path(__file__).resolve().parents[2]
 STACK_FILE = PROJECT / ".local" / "stack.json"
+ENVIRONMENT_FILE = PROJECT / ".local" / "env"
 SECONDS_ALLOWED = 120.0
 
 
@@ -52,24 +53,36 @@ def test_make_run_tells_why_a_file_is_not_taken(tmp_path: Path, environment: dic
     assert list(tmp_path.iterdir()) == [letter]
 
 
+def in_another_shell(command: str) -> str:
+    """What a command prints that is typed in the project's folder; PATH has nothing of the project."""
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+    return subprocess.run(
+        ["bash", "-c", command], cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+
 def test_make_serve_stays_until_it_is_interrupted(environment: dict[str, str]) -> None:
-    STACK_FILE.unlink(missing_ok=True)
+    for file in (STACK_FILE, ENVIRONMENT_FILE):
+        file.unlink(missing_ok=True)
 
     serving = subprocess.Popen(
         ["make", "serve"], cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
         deadline = time.monotonic() + SECONDS_ALLOWED
-        while not STACK_FILE.exists():
+        while not ENVIRONMENT_FILE.exists():
             assert serving.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
         access = json.loads(STACK_FILE.read_text())
         contract = requests.get(f"{access['api_url']}/openapi.json", timeout=30)
+        listed = in_another_shell('source .local/env && aws s3 ls "s3://$UPLOADS" && echo "$API"')
     finally:
         os.killpg(serving.pid, signal.SIGINT)
         printed, _ = serving.communicate(timeout=60)
 
     assert contract.json()["openapi"].startswith("3.1")
     assert access["api_url"] in printed
+    assert listed.strip() == access["api_url"]
     assert not STACK_FILE.exists()
+    assert not ENVIRONMENT_FILE.exists()
