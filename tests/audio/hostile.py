@@ -56,7 +56,10 @@ def whole_files() -> dict[str, bytes]:
         encoded("alac.caf", "-c:a", "alac")
         encoded("constant.mp3", "-c:a", "libmp3lame", "-b:a", "128k", tags={"title": "a"}, cover=cover)
         encoded("variable.mp3", "-c:a", "libmp3lame", "-q:a", "4")
-        encoded("wanted.mp3", "-c:a", "libmp3lame", "-b:a", "128k", "-ar", "32000")
+        longer = synth.encode(
+            Path(folder, "longer.mp3"), tone(2.5), "-c:a", "libmp3lame", "-b:a", "48k", "-ar", "32000"
+        )
+        files["wanted.mp3"] = longer.read_bytes()
         encoded("tone.mp2", "-c:a", "mp2")
         encoded("tone.flac", tags={"title": "a"}, cover=cover)
         encoded("tone.ogg", "-c:a", "libvorbis")
