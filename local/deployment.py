@@ -163,6 +163,8 @@ def client_policy(stack: Stack) -> dict[str, Any]:
     table = attributes["JobsTable", "Arn"]
     api = f"arn:aws:execute-api:{region}:{account}:{physical_id('RestApi')}/{STAGE}/*"
     groups = [arn for arn in of_type("AWS::Logs::LogGroup") for arn in (arn, f"{arn}:*")]
+    queues = of_type("AWS::SQS::Queue")
+    itself = f"arn:aws:cloudformation:{region}:{account}:stack/{stack.name}/*"
     allowed: list[tuple[str, list[str], list[str]]] = [
         ("UseTheApi", ["execute-api:Invoke"], [api]),
         (
@@ -175,7 +177,10 @@ def client_policy(stack: Stack) -> dict[str, Any]:
         ("ReadResults", ["s3:GetObject"], [f"{results}/*"]),
         ("ReadJobs", ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"], [table, f"{table}/index/*"]),
         ("InvokeFunctions", ["lambda:InvokeFunction"], of_type("AWS::Lambda::Function")),
-        ("WatchQueues", ["sqs:GetQueueAttributes", "sqs:ReceiveMessage"], of_type("AWS::SQS::Queue")),
+        ("WatchQueues", ["sqs:GetQueueAttributes", "sqs:ReceiveMessage"], queues),
+        # What `make redrive` takes, beside the rights to invoke functions and to receive messages.
+        ("RedriveQueues", ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:SendMessage"], queues),
+        ("FindResources", ["cloudformation:DescribeStackResource"], [itself]),
         ("ReadLogs", ["logs:FilterLogEvents", "logs:GetLogEvents", "logs:DescribeLogStreams"], groups),
     ]
     return {
