@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import select
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,9 @@ PROGRESS_INTERVAL_SECONDS = 0.5
 
 PARALLEL_FROM_SECONDS = 40.0
 """Shorter files take one process: on two cores, two encoders are no faster than one at 30 seconds."""
+
+PARALLEL_ENCODER = "lame-frames"
+"""Stands beside ffmpeg in the layer. Where it does not, as with an ffmpeg of the system's, one process does it all."""
 
 _LEVEL = re.compile(r"\[(verbose|info|warning|error|fatal|panic)\] ")
 _ENCODED = re.compile(
@@ -128,10 +132,11 @@ def encode(task: Task, progress: Progress, *, encoders: int) -> Report:
     Raises :class:`~audiojobs.errors.TimeLimit`, :class:`~audiojobs.errors.InternalError`, and what a progress
     callback raises. Whether the result is good is for the caller to judge.
     """
-    if encoders < 2 or (progress.expected_seconds or 0.0) < PARALLEL_FROM_SECONDS:
+    program = shutil.which(PARALLEL_ENCODER)
+    if encoders < 2 or program is None or (progress.expected_seconds or 0.0) < PARALLEL_FROM_SECONDS:
         return _encode_with_one(task, progress)
     try:
-        return _encode_with_several(task, progress, encoders)
+        return _encode_with_several(task, progress, program, encoders)
     except ParallelEncodingFailed:
         logger.warning("several encoders failed, one does it", exc_info=True)
     report = _encode_with_one(task, progress)
@@ -167,14 +172,13 @@ def _encode_with_one(task: Task, progress: Progress) -> Report:
     return report
 
 
-def _encode_with_several(task: Task, progress: Progress, encoders: int) -> Report:
+def _encode_with_several(task: Task, progress: Progress, program: str, encoders: int) -> Report:
     """One process decodes and resamples, and writes the tags; the encoders take the PCM from its pipe."""
     ffmpeg = executable("ffmpeg")
     head = task.folder / "head.mp3"
     reading, writing = os.pipe()
     wanted = Encoding(
-        ffmpeg=ffmpeg,
-        sample_format="f32le",
+        program=program,
         sample_rate=task.conversion.sample_rate,
         channels=output_channels(task.probed, task.conversion),
         bit_rate=task.conversion.constant_bit_rate,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The ffmpeg layer's front door: find or build ffmpeg and ffprobe.
+"""The ffmpeg layer's front door: find or build ffmpeg, ffprobe and lame-frames.
 
     layer.py bin-dir          print the folder that holds the ffmpeg and ffprobe to use on this machine
     layer.py install DIR      write the layer's content to DIR (bin/, share/); always our own build
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -31,7 +31,8 @@ from recipe import RECIPE_FILES, TARGETS, Build, Target, find_supplies, target_f
 from steps import CannotBuild, StepFailed, Steps, say
 
 HERE = Path(__file__).resolve().parent
-PROGRAMS = ("ffmpeg", "ffprobe")
+NEEDED_PROGRAMS = ("ffmpeg", "ffprobe")
+PROGRAMS = (*NEEDED_PROGRAMS, "lame-frames")
 
 
 def cache_folder() -> Path:
@@ -48,8 +49,8 @@ def build_name(target: Target) -> str:
     return f"ffmpeg-{target.arch}-{digest.hexdigest()}"
 
 
-def holds_programs(folder: Path) -> bool:
-    return all(os.access(folder / name, os.X_OK) for name in PROGRAMS)
+def holds_programs(folder: Path, names: Sequence[str] = PROGRAMS) -> bool:
+    return all(os.access(folder / name, os.X_OK) for name in names)
 
 
 def built(target: Target) -> Path:
@@ -131,7 +132,7 @@ def system_bin_dir() -> Path | None:
     """The first folder on PATH with an ffmpeg and ffprobe that can do the work."""
     for name in os.get_exec_path():
         folder = Path(name)
-        if folder.is_absolute() and holds_programs(folder) and is_fit(folder / "ffmpeg"):
+        if folder.is_absolute() and holds_programs(folder, NEEDED_PROGRAMS) and is_fit(folder / "ffmpeg"):
             return folder
     return None
 

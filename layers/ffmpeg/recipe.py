@@ -14,8 +14,12 @@ from pathlib import Path
 from debian import SUITE, Mirror, SourceArchive, find_mirror, install_packages, tools_to_install
 from steps import StepFailed, Steps
 
+HERE = Path(__file__).resolve().parent
+LAME_PATCH = "lame-speed.patch"
+LAME_FRAMES = "lame-frames.c"
+
 # A change in one of these makes a new build; nothing else in this folder has a say in the binaries.
-RECIPE_FILES = ("debian.py", "recipe.py", "steps.py")
+RECIPE_FILES = ("debian.py", LAME_FRAMES, LAME_PATCH, "recipe.py", "steps.py")
 
 COMPONENTS = {
     "protocol": "file pipe fd",
@@ -35,7 +39,7 @@ COMPONENTS = {
     "parser": "mpegaudio aac aac_latm flac vorbis opus gsm png mjpeg",
     "encoder": "libmp3lame pcm_s16le pcm_s24le pcm_s32le pcm_f32le",
     "muxer": "mp3 wav null pcm_s16le pcm_s24le pcm_s32le pcm_f32le",
-    "filter": "aresample aformat anull atrim asetpts apad asplit pan volume asoftclip",
+    "filter": "aresample aformat anull atrim asetpts apad asplit pan volume asoftclip asetnsamples",
 }
 
 
@@ -146,6 +150,7 @@ class Build:
             self._libsoxr()
         with steps.step(f"lame {self.versions['lame']}"):
             self._lame()
+            self._lame_frames()
         with steps.step(f"ffmpeg-configure {self.versions['ffmpeg']}"):
             self._configure_ffmpeg()
         with steps.step(f"ffmpeg-make {self.versions['ffmpeg']}"):
@@ -193,6 +198,7 @@ class Build:
     def _lame(self) -> None:
         # Training it with -fprofile-use was measured too: no gain over these flags.
         source = self.sources / "lame"
+        self.steps.run(["patch", "-p1", "-i", HERE / LAME_PATCH], cwd=source)
         self.steps.run(
             [
                 "./configure",
@@ -207,6 +213,18 @@ class Build:
         flags = f"{self.target.lame_flags} {HARDENING}"
         self.steps.run(["make", self.jobs, "-C", "libmp3lame", f"CFLAGS={flags}", "install"], cwd=source)
         self.steps.run(["make", "-C", "include", "install"], cwd=source)
+
+    def _lame_frames(self) -> None:
+        """The encoder that parallel encoding starts several of."""
+        (self.result / "bin").mkdir()
+        self.steps.run(
+            [
+                *(f"{self.target.tool_prefix}gcc", "-O3", *HARDENING.split(), *LINKING.split(), "-s"),
+                *(f"-I{self.prefix}/include", HERE / LAME_FRAMES),
+                *("-o", self.result / "bin/lame-frames", f"-L{self.prefix}/lib", "-lmp3lame", "-lm"),
+            ],
+            cwd=self.work,
+        )
 
     def _configure_ffmpeg(self) -> None:
         """Relative paths only: FFmpeg keeps its configuration in the binary, for everyone to read."""
@@ -242,7 +260,6 @@ class Build:
     def _make_ffmpeg(self) -> None:
         source = self.sources / "ffmpeg"
         self.steps.run(["make", self.jobs, "ffmpeg", "ffprobe"], cwd=source)
-        (self.result / "bin").mkdir()
         for name in ("ffmpeg", "ffprobe"):
             self.steps.run([f"{self.target.tool_prefix}strip", "-o", self.result / "bin" / name, name], cwd=source)
 
@@ -270,6 +287,7 @@ class Build:
         for package, names in texts.items():
             for name in (*names, "debian/copyright"):
                 shutil.copy(self.sources / package / name, licenses / f"{package}-{Path(name).name}")
+        shutil.copy(HERE / LAME_PATCH, licenses)
 
     def _check(self) -> None:
         """A tone through the whole chain, so that a binary that cannot do its one job is never kept."""

@@ -110,7 +110,7 @@ def test_own_build_is_static_and_recent(own_bin_dir: Path, program: str) -> None
 
 
 def test_own_build_is_small(own_bin_dir: Path) -> None:
-    size_bytes = sum((own_bin_dir / program).stat().st_size for program in ("ffmpeg", "ffprobe"))
+    size_bytes = sum(program.stat().st_size for program in own_bin_dir.iterdir())
 
     assert size_bytes < 12_000_000
 
@@ -124,8 +124,43 @@ def test_own_build_is_lgpl(own_bin_dir: Path) -> None:
 
 
 def test_own_build_tells_nothing_of_the_machine_that_made_it(own_bin_dir: Path) -> None:
-    for program in ("ffmpeg", "ffprobe"):
-        assert str(Path.home()).encode() + b"/" not in (own_bin_dir / program).read_bytes()
+    for program in own_bin_dir.iterdir():
+        assert str(Path.home()).encode() + b"/" not in program.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pcm", "complaint"),
+    [
+        (("32000", "2", "128000"), bytes(8 * 5000 + 4), "the PCM breaks off"),
+        (("31000", "2", "128000"), b"", "LAME does not have these rates"),
+        (("32000", "3", "128000"), b"", "usage"),
+        (("32000", "2"), b"", "usage"),
+    ],
+)
+def test_lame_frames_fails_rather_than_guess(
+    own_bin_dir: Path, arguments: tuple[str, ...], pcm: bytes, complaint: str
+) -> None:
+    done = subprocess.run([own_bin_dir / "lame-frames", *arguments], input=pcm, capture_output=True, check=False)
+
+    assert done.returncode == 1
+    assert complaint in done.stderr.decode()
+
+
+@pytest.mark.parametrize("rate", ["128000", "v2"])
+def test_lame_frames_writes_what_ffmpeg_writes(own_bin_dir: Path, tmp_path: Path, rate: str) -> None:
+    pcm = tmp_path / "tone.f32"
+    pcm.write_bytes(run_full_ffmpeg("-f", "lavfi", "-i", "sine=d=3:r=32000,aformat=cl=stereo", "-f", "f32le", "pipe:1"))
+    as_raw_pcm = ("-f", "f32le", "-ar", "32000", "-ac", "2", "-i", pcm)
+    asked = ("-q:a", rate[1:]) if rate.startswith("v") else ("-b:a", rate)
+    mp3 = tmp_path / "tone.mp3"
+    no_head = ("-map_metadata", "-1", "-id3v2_version", "0", "-write_xing", "0")
+
+    run(own_bin_dir / "ffmpeg", "-nostdin", "-v", "error", *as_raw_pcm, *asked, *no_head, mp3)
+    frames = subprocess.run(
+        [own_bin_dir / "lame-frames", "32000", "2", rate], input=pcm.read_bytes(), capture_output=True, check=True
+    )
+
+    assert frames.stdout == mp3.read_bytes()
 
 
 def test_own_build_comes_with_its_versions_and_licences(own_bin_dir: Path) -> None:
@@ -144,7 +179,7 @@ def test_layer_holds_what_lambda_mounts_at_opt(own_bin_dir: Path, tmp_path: Path
     )
 
     assert run(tmp_path / "bin/ffmpeg", "-version") == run(own_bin_dir / "ffmpeg", "-version")
-    assert (tmp_path / "bin/ffprobe").is_file()
+    assert {path.name for path in (tmp_path / "bin").iterdir()} == {"ffmpeg", "ffprobe", "lame-frames"}
     assert (tmp_path / "share/ffmpeg-layer/LICENSES.md").is_file()
 
 

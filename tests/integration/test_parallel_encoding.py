@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audiojobs.errors import TimeLimit
+from resample.encoding import PARALLEL_ENCODER
 from resample.mpeg import iterate_mpeg_frames, parse_info_tag
 from resample.parallel import Encoding, ParallelEncoding, ParallelEncodingFailed, encode_in_parallel
 from resample.process import executable
@@ -64,8 +65,7 @@ def pcm(sound: str = "music", sample_rate: int = 32_000, channels: int = 2, seco
 
 def encoding(sample_rate: int = 32_000, channels: int = 2, **rate: int) -> Encoding:
     return Encoding(
-        ffmpeg=executable("ffmpeg"),
-        sample_format="f32le",
+        program=executable(PARALLEL_ENCODER),
         sample_rate=sample_rate,
         channels=channels,
         bit_rate=rate.get("bit_rate", None if "vbr_quality" in rate else 128_000),
@@ -79,7 +79,7 @@ def encode_serially(samples: bytes, wanted: Encoding, path: Path) -> Path:
     pcm_arguments = ("-f", "f32le", "-ar", str(wanted.sample_rate), "-ac", str(wanted.channels), "-i", "pipe:0")
     tags = ("-metadata", "title=Both", "-id3v2_version", "3")
     command = [
-        wanted.ffmpeg,
+        executable("ffmpeg"),
         "-loglevel",
         "error",
         *pcm_arguments,
@@ -276,12 +276,12 @@ def test_the_head_may_come_late_but_not_too_late(tmp_path: Path) -> None:
     ],
 )
 def test_an_encoder_that_fails_is_noticed(script: str, tmp_path: Path) -> None:
-    program = tmp_path / "ffmpeg"
+    program = tmp_path / "encoder"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     good = encoding()
     head = encode_serially(pcm()[:80_000], good, tmp_path / "head.mp3").read_bytes()
-    bad = Encoding(str(program), good.sample_format, good.sample_rate, good.channels, good.bit_rate, None)
+    bad = Encoding(str(program), good.sample_rate, good.channels, good.bit_rate, None)
 
     with (
         piped(pcm()) as pipe,

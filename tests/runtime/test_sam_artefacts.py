@@ -26,7 +26,7 @@ def test_functions_and_layers_are_small(architecture: str) -> None:
 
 
 @both_processors
-@pytest.mark.parametrize("program", ["ffmpeg", "ffprobe"])
+@pytest.mark.parametrize("program", ["ffmpeg", "ffprobe", "lame-frames"])
 def test_the_programs_are_static_and_for_that_processor(architecture: str, program: str) -> None:
     content = (SAM_BUILDS[architecture] / "FfmpegLayer" / "bin" / program).read_bytes()
 

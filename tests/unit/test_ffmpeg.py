@@ -26,7 +26,7 @@ def test_the_whole_command() -> None:
 
     assert " ".join(command) == (
         "/opt/bin/ffmpeg -hide_banner -nostdin -nostats -loglevel level+verbose -max_error_rate 1"
-        " -progress pipe:1 -stats_period 0.5 -threads 1"
+        " -progress pipe:1 -stats_period 0.5 -threads 1 -max_size 65536"
         " -protocol_whitelist file,pipe -format_whitelist wav -f wav -i file:/tmp/in"
         " -map 0:a:0 -filter:a"
         " aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp,volume=1.030927835:precision=float"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import Literal
 
 from resample.confinement import kill, start
 from resample.parallel.failure import ParallelEncodingFailed
@@ -14,19 +13,18 @@ from resample.parallel.window import PcmWindow, widen_pipe
 
 _READ_BYTES = 256 << 10
 
-SampleFormat = Literal["f32le", "s16le"]
-_SAMPLE_BYTES: dict[SampleFormat, int] = {"f32le": 4, "s16le": 2}
+_SAMPLE_BYTES = 4  # 32-bit float
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What the encoders are given and what they make of it: PCM of ``sample_format`` to MP3.
+    """What the encoders are given and what they make of it: PCM in 32-bit float to MP3.
 
-    Rates in Hz and bit/s; either ``bit_rate`` (constant) or ``vbr_quality`` (0..9) is given.
+    ``program`` is the layer's ``lame-frames``. Rates in Hz and bit/s; either ``bit_rate`` (constant) or
+    ``vbr_quality`` (0..9) is given.
     """
 
-    ffmpeg: str
-    sample_format: SampleFormat
+    program: str
     sample_rate: int
     channels: int
     bit_rate: int | None
@@ -38,7 +36,7 @@ class Encoding:
 
     @property
     def sample_frame_bytes(self) -> int:
-        return _SAMPLE_BYTES[self.sample_format] * self.channels
+        return _SAMPLE_BYTES * self.channels
 
     @property
     def mpeg_frame_bytes(self) -> int:
@@ -51,13 +49,8 @@ class Encoding:
 
     def command(self) -> list[str]:
         """From stdin to stdout, without tags and headers, each MPEG frame as soon as it is there."""
-        rate = ("-q:a", str(self.vbr_quality)) if self.bit_rate is None else ("-b:a", str(self.bit_rate))
-        return [
-            *(self.ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error"),
-            *("-f", self.sample_format, "-ar", str(self.sample_rate), "-ac", str(self.channels), "-i", "pipe:0"),
-            *("-codec:a", "libmp3lame", *rate, "-map_metadata", "-1"),
-            *("-id3v2_version", "0", "-write_xing", "0", "-flush_packets", "1", "-f", "mp3", "pipe:1"),
-        ]
+        rate = f"v{self.vbr_quality}" if self.bit_rate is None else str(self.bit_rate)
+        return [self.program, str(self.sample_rate), str(self.channels), rate]
 
 
 class Encoder:
