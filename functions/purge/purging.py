@@ -66,7 +66,7 @@ class Purging:
     def _sweep(self, job: Job, now: float) -> None:
         """What a purged job may have left: its conversion may still have been running, or its deletion broke off."""
         self._delete_result(job)
-        if job.purge_at is None:  # deleted on request; after a download, a kept original stays
+        if job.was_deleted:  # after a download, a kept original stays
             self._uploads.delete(job)
         if job.lease_expires_at > now:
             self._schedule.add(job.id, delay_seconds=job.lease_expires_at - now)

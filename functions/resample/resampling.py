@@ -99,10 +99,14 @@ class Resampling:
         api_id = api_job_id(event.key)
         api_job = self._store.get(api_id) if api_id else None
         upload = self._uploads.find(event.key)
+        refusal: AudioJobError | None
         if upload is None:
             known = api_job or self._store.get(direct_job_id(event.bucket, event.key, event.version))
-            return self._settle(known, None) if known else None
-        job, refusal = (api_job, None) if api_job else self._new_direct_job(event, upload)
+            if known is None:
+                return None
+            job, refusal = known, UploadReplaced("The file was replaced or deleted before it could be read.")
+        else:
+            job, refusal = (api_job, None) if api_job else self._new_direct_job(event, upload)
         logger().append_keys(job_id=job.id)
         attempt = secrets.token_hex(8)
         try:
@@ -144,12 +148,12 @@ class Resampling:
         return job, refusal
 
     def _work(
-        self, job: Job, upload: Upload, attempt: str, invocation: Invocation, refusal: AudioJobError | None
+        self, job: Job, upload: Upload | None, attempt: str, invocation: Invocation, refusal: AudioJobError | None
     ) -> Outcome:
         secret = new_secret() if job.origin is Origin.DIRECT else None
         try:
-            if refusal:
-                raise refusal
+            if refusal or upload is None:
+                raise refusal or InternalError
             converted = self._convert(job, upload, attempt, invocation)
             now = self._clock()
             job = self._store.complete(
@@ -170,7 +174,7 @@ class Resampling:
                 self._results.delete(job.result_key)
             return Outcome(refused.job or job)
         except (FileError, InvalidRequest) as error:
-            if isinstance(error, UploadReplaced) and job.origin is Origin.API:
+            if isinstance(error, UploadReplaced) and job.origin is Origin.API and upload:
                 # The object that took its place belongs to this very job: begin again with that one.
                 raise self._give_back(job, attempt, error) from error
             return self._fail(job, attempt, error)
@@ -242,6 +246,9 @@ class Resampling:
                     secret_hash=hash_secret(secret) if secret else None,
                 )
             except Refused as refused:
+                if refused.job and refused.job.status in (Status.READY, Status.FAILED) and not refused.job.announced:
+                    # Who is at it may have died of it: come again when that lease has run out.
+                    raise LeaseHeld from refused
                 return Outcome(refused.job or job)
             return self._finish(job, upload, secret)
         return Outcome(job)
@@ -256,7 +263,7 @@ class Resampling:
         return Outcome(job, link)
 
     def _delete_original(self, job: Job) -> None:
-        if not self._settings.keep_originals:
+        if job.was_deleted or not self._settings.keep_originals:
             self._uploads.delete(job)
 
     def _convert(self, job: Job, upload: Upload, attempt: str, invocation: Invocation) -> Converted:

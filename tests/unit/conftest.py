@@ -64,6 +64,14 @@ def api(configure: Callable[..., None], logs: Logs) -> Api:
     return Api(api_app.lambda_handler)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Numbers that tests tell by ``record_property("told", ...)``, wherever they ran."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "told":
+                terminalreporter.write_line(f"{report.nodeid}: {value}")
+
+
 class Logs:
     """What the functions logged."""
 

@@ -677,15 +677,18 @@ class TestAnnouncement:
         assert service.engine.runs == 1
         assert service.announced() == ["Job Failed"]
 
-    def test_a_duplicate_leaves_the_news_to_who_is_at_it(self, service: Service) -> None:
+    def test_a_duplicate_leaves_the_news_to_who_is_at_it_and_looks_again(self, service: Service) -> None:
         service.cloud.upload(KEY, b"sound")
         with failing(clients.events(), "PutEvents"), pytest.raises(InternalError):
             service.handle(KEY)
 
-        outcome = service.outcome(KEY, request_id="duplicate")
-
-        assert outcome.link is None
+        with pytest.raises(LeaseHeld):
+            service.handle(KEY, request_id="duplicate")
         assert service.announced() == []
+        service.clock.now += MINUTE
+
+        assert service.outcome(KEY, request_id="duplicate").link
+        assert service.announced() == ["Job Ready"]
 
     def test_the_news_of_a_job_that_was_claimed_meanwhile_is_no_news(self, service: Service) -> None:
         service.cloud.upload(KEY, b"sound")
@@ -711,6 +714,24 @@ class TestReplacedUploads:
         assert (replaced.status, replaced.error.code) == (Status.FAILED, "upload-replaced")
         assert ready.status is Status.READY
         assert service.cloud.result(ready) == b"MP3 of second"
+
+    @pytest.mark.parametrize(
+        "make", [lambda _: KEY, lambda service: service.create().upload_key], ids=["direct", "api"]
+    )
+    def test_an_upload_that_is_gone_when_its_retry_comes_fails_the_job(
+        self, service: Service, make: Callable[[Service], str]
+    ) -> None:
+        key = make(service)
+        service.cloud.upload(key, b"sound")
+        service.engine.error = InternalError()
+        with pytest.raises(InternalError):
+            service.handle(key)
+        service.cloud.s3.delete_object(Bucket=service.cloud.upload_bucket, Key=key)
+
+        job = service.outcome(key).job
+
+        assert (job.status, job.error and job.error.code) == (Status.FAILED, "upload-replaced")
+        assert service.announced() == ["Job Failed"]
 
     def test_events_out_of_order_find_the_same_jobs(self, service: Service) -> None:
         first = service.cloud.upload(KEY, b"first")

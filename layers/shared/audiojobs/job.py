@@ -146,6 +146,11 @@ class Job:
         return stem.encode()[:room].decode(errors="ignore") + suffix
 
     @property
+    def was_deleted(self) -> bool:
+        """On request, not by the end of a download window."""
+        return self.status is Status.PURGED and self.purge_at is None
+
+    @property
     def can_become_ready(self) -> bool:
         """Whether an attempt, under way or still to come, may end with a result; otherwise none may be left lying."""
         return self.status is not Status.PURGED and not (self.status is Status.FAILED and not self.retryable)
