@@ -141,10 +141,10 @@ class TimeLimit(ServiceError):
 
 
 class LeaseHeld(ServiceError):
-    """An earlier attempt of this very invocation may still be at work."""
+    """Another is at work and may have been killed; this event may be the last that the job has."""
 
     code = "job-busy"
-    title = "The job is still leased to an earlier attempt"
+    title = "The job is still leased to another attempt"
     http_status = 409
 
 
