@@ -178,4 +178,8 @@ def _mix(channels: int, layout: str | None, wanted: int) -> tuple[Sequence[str],
         weights = [
             f"c{side}<" + "+".join(f"c{index}" for index in range(side, channels, wanted)) for side in range(wanted)
         ]
-    return [], ["aformat=sample_fmts=fltp", "|".join([f"pan={name}", *weights])] if weights else []
+    # Damaged MPEG audio may begin with fewer channels than it says; what comes out shall not depend on that.
+    return [f"out_chlayout={name}"], [
+        "aformat=sample_fmts=fltp",
+        "|".join([f"pan={name}", *weights]),
+    ] if weights else []

@@ -107,7 +107,7 @@ def test_memory_is_at_most_half_of_the_machine() -> None:
     confinement._max_memory_bytes.cache_clear()
     whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
-    assert confinement._max_memory_bytes() == min(1 << 30, whole // 2)
+    assert confinement._max_memory_bytes() == min(768 << 20, whole // 2)
 
 
 def test_written_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

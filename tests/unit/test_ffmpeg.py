@@ -29,7 +29,7 @@ def test_the_whole_command() -> None:
         " -progress pipe:1 -stats_period 0.5 -threads 1 -max_size 65536"
         " -protocol_whitelist file,pipe -format_whitelist wav -f wav -i file:/tmp/in"
         " -map 0:a:0 -filter:a"
-        " aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp,volume=1.030927835:precision=float"
+        " aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo,volume=1.030927835:precision=float"
         " -map_metadata 0 -map_chapters 0 -id3v2_version 3"
         " -codec:a libmp3lame -b:a 192000"
         " -f mp3 -y file:/tmp/out.mp3"
@@ -61,14 +61,14 @@ def test_cover() -> None:
 
 @pytest.mark.parametrize("sample_format", ["u8", "s16", "s16p", "s32", "s32p", "s64"])
 def test_whole_numbers_go_straight_into_the_resampler(sample_format: str) -> None:
-    assert chain(sample_format=sample_format) == "aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp"
+    assert chain(sample_format=sample_format) == "aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo"
 
 
 @pytest.mark.parametrize("sample_format", ["flt", "fltp", "dbl", "dblp", "unknown"])
 def test_anything_else_is_limited_first(sample_format: str) -> None:
     assert chain(sample_format=sample_format) == (
         "volume=0.25:precision=float,aformat=sample_fmts=s32p,"
-        "aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp,volume=4.000000000:precision=float"
+        "aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo,volume=4.000000000:precision=float"
     )
 
 
@@ -98,7 +98,7 @@ def test_mixing(channels: int, layout: str | None, wanted: int | None, contained
     filters = chain(wanted=Conversion(channels=wanted), channels=channels, channel_layout=layout)
 
     assert contained in filters
-    assert contained or ("pan" not in filters and "chlayout" not in filters)
+    assert contained or ("pan" not in filters and "rematrix" not in filters)
 
 
 @pytest.mark.parametrize(
