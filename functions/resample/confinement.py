@@ -16,7 +16,6 @@ import ctypes
 import logging
 import math
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -153,11 +152,14 @@ class _Program(ctypes.Structure):
 def _give_up_privileges() -> None:
     """For this thread and what it starts, for ever. What the kernel refuses is left: it is not the only wall."""
     libc = ctypes.CDLL(None)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or platform.machine() not in _ARCHITECTURES:
+    long = ctypes.c_long  # both take whole registers
+    machine = os.uname().machine
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, long(1), long(0), long(0), long(0)) != 0 or machine not in _ARCHITECTURES:
         return
-    architecture, seccomp, refused = _ARCHITECTURES[platform.machine()]
+    architecture, seccomp, refused = _ARCHITECTURES[machine]
     program = _refusing(architecture, refused)
-    libc.syscall(seccomp, _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_SPEC_ALLOW, ctypes.byref(program))
+    mode, flags = long(_SECCOMP_SET_MODE_FILTER), long(_SECCOMP_FILTER_FLAG_SPEC_ALLOW)
+    libc.syscall(long(seccomp), mode, flags, ctypes.byref(program))
 
 
 def _refusing(architecture: int, numbers: Sequence[int]) -> _Program:
