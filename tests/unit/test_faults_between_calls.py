@@ -290,6 +290,8 @@ def test_one_call_fails(name: str, fault: Fault, services: Callable[[Work], Serv
         service.aws.around = Calls()
 
         work.check(service, subject)
+        if fault is Fault.SENT_TWICE and work.run is resample:
+            assert job_of(service, subject).attempts == 1, "one attempt is counted once"
         assert len({event["DetailType"] for event in service.aws.events}) <= 1, "the end is told as one thing"
 
 

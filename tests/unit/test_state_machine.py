@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from greenlet import getcurrent
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -26,6 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from audiojobs.announcements import DETAIL_TYPES
 from audiojobs.errors import AudioJobError
 from audiojobs.job import RETRY_GRACE_SECONDS, Job, Origin, Status, api_job_id, direct_job_id
 from audiojobs.links import hash_secret, parse_token
@@ -78,11 +80,11 @@ def _is_failed(task: Task) -> bool:
 
 
 picks = st.integers(0, 5)
-plans = st.one_of(
-    st.just((None, None)),
-    st.tuples(st.integers(0, 11), st.sampled_from([None, *Fault])),
-)
-"""How many calls go through, and what the next one meets; ``None`` of calls is all of them, of faults: it waits."""
+
+
+def plans(calls: int) -> st.SearchStrategy[tuple[int | None, Fault | None]]:
+    """How many of so many calls go through, and what the next one meets; ``None``: all of them, or it waits there."""
+    return st.one_of(st.just((None, None)), st.tuples(st.integers(0, calls - 1), st.sampled_from([None, *Fault])))
 
 
 @dataclass(slots=True)
@@ -114,6 +116,7 @@ class World:
     delivered: set[UploadEvent] = field(default_factory=set)
     twins: set[str] = field(default_factory=set)
     records_gone: set[str] = field(default_factory=set)
+    holders: dict[str, Task | None] = field(default_factory=dict)
     requests_made: int = 0
 
 
@@ -147,7 +150,7 @@ class Jobs(RuleBasedStateMachine):
             self.upload(1 - pick, b"sound", False)
 
     @precondition(lambda self: sum(job.origin is Origin.API for job in self._jobs()) < 2)
-    @rule(plan=plans)
+    @rule(plan=plans(1))
     def create_a_job(self, plan: Any) -> None:
         self._start(self.service.create, plan)
 
@@ -163,13 +166,13 @@ class Jobs(RuleBasedStateMachine):
         self.world.events.append(UploadEvent(UPLOADS, key, str(len(self.world.events)), etag))
 
     @precondition(lambda self: self.world.events)
-    @rule(pick=picks, plan=plans)
+    @rule(pick=picks, plan=plans(11))
     def deliver_an_event(self, pick: int, plan: Any) -> None:
         """For the first time, once more, or late."""
         self._invoke(self.world.events[-1 - pick % len(self.world.events)], plan)
 
     @precondition(lambda self: any(request.task for request in self.world.requests))
-    @rule(pick=picks, plan=plans)
+    @rule(pick=picks, plan=plans(11))
     def deliver_an_event_twice_at_once(self, pick: int, plan: Any) -> None:
         """Lambda's own queue may do that too, with the same request id."""
         at_work = [request for request in self.world.requests if request.task]
@@ -180,12 +183,12 @@ class Jobs(RuleBasedStateMachine):
         self._attempt(request, plan)
 
     @precondition(lambda self: self.world.failed)
-    @rule(plan=plans)
+    @rule(plan=plans(11))
     def send_a_failed_event_again(self, plan: Any) -> None:
         self._invoke(self.world.failed.pop(), plan)
 
     @precondition(lambda self: self.world.events)
-    @rule(pick=picks, calls=st.integers(0, 11), fault=st.sampled_from(Fault))
+    @rule(pick=picks, calls=st.integers(0, 10), fault=st.sampled_from(Fault))
     def deliver_an_event_that_meets_the_same_fault_in_each_attempt(self, pick: int, calls: int, fault: Fault) -> None:
         request = self._invoke(self.world.events[-1 - pick % len(self.world.events)], (calls, fault))
         while request in self.world.requests and request.task is None:
@@ -193,7 +196,7 @@ class Jobs(RuleBasedStateMachine):
             self._attempt(request, (calls, fault))
 
     @precondition(lambda self: any(request.task is None for request in self.world.requests))
-    @rule(pick=picks, plan=plans)
+    @rule(pick=picks, plan=plans(11))
     def retry(self, pick: int, plan: Any) -> None:
         waiting = [request for request in self.world.requests if request.task is None]
         request = waiting[pick % len(waiting)]
@@ -201,13 +204,13 @@ class Jobs(RuleBasedStateMachine):
         self._attempt(request, plan)
 
     @precondition(lambda self: self._under_way())
-    @rule(pick=picks, plan=plans)
+    @rule(pick=picks, plan=plans(11))
     def go_on(self, pick: int, plan: Any) -> None:
         under_way = self._under_way()
         self._play(under_way[pick % len(under_way)], plan)
 
     @precondition(lambda self: self.world.tokens)
-    @rule(pick=picks, old=st.booleans(), key=st.sampled_from([None, "a" * 32, "b" * 32]), plan=plans)
+    @rule(pick=picks, old=st.booleans(), key=st.sampled_from([None, "a" * 32, "b" * 32]), plan=plans(3))
     def claim(self, pick: int, old: bool, key: str | None, plan: Any) -> None:
         ready = [
             self.world.tokens[job.id]
@@ -229,7 +232,7 @@ class Jobs(RuleBasedStateMachine):
         self._start(claim, plan)
 
     @precondition(lambda self: self.aws.items)
-    @rule(pick=picks, plan=plans)
+    @rule(pick=picks, plan=plans(2))
     def renew_a_link(self, pick: int, plan: Any) -> None:
         job_id = self._pick_id(pick)
 
@@ -240,14 +243,14 @@ class Jobs(RuleBasedStateMachine):
         self._start(renew, plan)
 
     @precondition(lambda self: self.aws.items and not self.world.deleted)
-    @rule(pick=picks, plan=plans)
+    @rule(pick=picks, plan=plans(6))
     def delete_a_job(self, pick: int, plan: Any) -> None:
         job_id = self._pick_id(pick)
         self.world.deleted.add(job_id)
         self._start(lambda: self.service.jobs.delete(job_id), plan)
 
     @precondition(lambda self: self.aws.messages)
-    @rule(pick=picks, early=st.booleans(), plan=plans)
+    @rule(pick=picks, early=st.booleans(), plan=plans(6))
     def deliver_a_purge(self, pick: int, early: bool, plan: Any) -> None:
         message = self.aws.messages[pick % len(self.aws.messages)]
         if not early:
@@ -344,6 +347,8 @@ class Jobs(RuleBasedStateMachine):
                 assert not delivered or job.seen_at(self.service.now).status is Status.EXPIRED
             case Status.READY | Status.FAILED:
                 assert job.announced
+                news = [event for event in self.aws.events if job.id in event["Detail"]]
+                assert news[-1]["DetailType"] == DETAIL_TYPES[job.status]
                 if job.origin is Origin.API and job.status is Status.READY and not self.service.keep_originals:
                     assert upload is None or self._has_undelivered_event(job)
             case Status.PURGED:
@@ -472,8 +477,14 @@ class Jobs(RuleBasedStateMachine):
         elif before and before.status is after.status and after.status in (Status.READY, Status.FAILED):
             assert not before.announced, "announced once more"
             assert now >= before.lease_expires_at, "announced while another is at it"
+        task = getattr(getcurrent(), "task", None)
+        if before and before.status is Status.PROCESSING and before.lease_holder == after.lease_holder:
+            assert after.status is Status.PURGED or self.world.holders[before.lease_holder or ""] is task, "not its job"
+        if before and before.status in (Status.CLAIMED, Status.PURGED):
+            assert before.lease_holder == after.lease_holder, "whose claim it was is forgotten"
         match after.status:
             case Status.PROCESSING:
+                self.world.holders.setdefault(after.lease_holder or "", task)
                 assert after.lease_holder
                 assert after.lease_request_id
                 assert after.attempts
