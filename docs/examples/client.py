@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import uuid
 from io import FileIO
 from pathlib import Path
 
@@ -21,8 +22,8 @@ def signed(request):  # as requests' `auth`
     return request
 
 
-def call(method, url, tries=6, **options):  # again after a broken connection or a fault of the server
-    for attempt in range(tries):
+def call(method, url, **options):  # again after a broken connection or a fault of the server
+    for attempt in range(6):
         if "data" in options:
             options["data"].seek(0)
         try:
@@ -55,7 +56,8 @@ while (job := job | call("GET", f"{API}/jobs/{job['id']}", auth=signed).json())[
     time.sleep(1)
 if job["error"]:
     sys.exit(f"\n{job['error']['code']}: {job['error']['detail']}")
-url = call("POST", job["link"], tries=1, allow_redirects=False).headers["Location"]  # once: the link is spent now
+key = {"Idempotency-Key": uuid.uuid4().hex}  # should the answer get lost, it can be had again
+url = call("POST", job["link"], headers=key, allow_redirects=False).headers["Location"]  # the link is spent now
 with source.with_suffix(".32k.mp3").open("wb") as file:
     while (have := file.tell()) < (total := job["result"]["size_bytes"]):  # what broke off goes on where it ended
         with call("GET", url, headers={"Range": f"bytes={have}-"}, stream=True) as answer:

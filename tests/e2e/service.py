@@ -31,6 +31,9 @@ WINDOW_SECONDS = 5
 EXAMPLE_EVENT = Path(__file__).parent.parent / "events" / "s3-put.json"
 
 JSON = {"Accept": "application/json"}
+# The emulator's own words where IAM says no; AWS has the gateway's there.
+IAM_REFUSAL = "application/x-amz-json-1.0"
+
 ENDED = {"ready", "failed", "claimed", "purged", "expired"}
 
 T = TypeVar("T")
@@ -254,6 +257,10 @@ class Service:
 
         return until(look, f"the event of job {job_id}")
 
+    def events(self) -> list[dict[str, Any]]:
+        """The EventBridge events that have come so far."""
+        return list(self._events.values())
+
     def notifications(self, key: str, *, count: int = 1) -> list[dict[str, Any]]:
         """The S3 events of a key, just as the function gets them, once there are `count`."""
 
@@ -335,7 +342,8 @@ class Service:
             url = urlsplit(address)
             token = re.search(r"/d/[0-9a-f]{32}\.(.+)", url.path)
             self.secrets.update([token[1]] if token else [])
-            self.secrets.update(parse_qs(url.query).get("X-Amz-Signature", []))
+            for name in ("X-Amz-Signature", "X-Amz-Security-Token"):
+                self.secrets.update(parse_qs(url.query).get(name, []))
 
 
 def s3_event(key: str, *, sequencer: str = "0055AED6DCD90281E5") -> dict[str, Any]:

@@ -55,19 +55,20 @@ def test_it_says_why_a_file_failed(service: Service, tmp_path: Path) -> None:
     assert "unsupported-format: " in done.stderr
 
 
-def test_it_resumes_a_broken_download_and_repeats_a_broken_upload(service: Service, tmp_path: Path) -> None:
+def test_it_resumes_a_broken_download_and_repeats_a_broken_upload_and_claim(service: Service, tmp_path: Path) -> None:
     with breaking_proxy() as (proxy, broken):
         done = run(service, song(tmp_path / "song.wav", seconds=4), http_proxy=proxy, NO_PROXY="")
 
     assert done.returncode == 0, done.stderr
-    assert broken == {"PUT", "GET"}
+    assert broken == {"PUT", "POST", "GET"}
     assert "broken off, resuming" in done.stdout
     assert decode(service.programs, tmp_path / "song.32k.mp3", 32_000).sample_frames == 128_000
 
 
 @contextmanager
 def breaking_proxy() -> Iterator[tuple[str, set[str]]]:
-    """An HTTP proxy that breaks off the first upload and the first download in the middle: its address, and which."""
+    """An HTTP proxy that breaks off the first upload and the first download in the middle, and loses the first answer
+    to a claim: its address, and what was broken."""
     listener = socket.create_server(("127.0.0.1", 0))
     broken: set[str] = set()
 
@@ -79,7 +80,8 @@ def breaking_proxy() -> Iterator[tuple[str, set[str]]]:
             method, address, _ = head.split(b" ", 2)
             host, _, path = address.removeprefix(b"http://").partition(b"/")
             name, port = host.decode().split(":")
-            breaks = method.decode() not in broken and b"X-Amz-Signature" in address
+            claims = method == b"POST" and b"/d/" in address
+            breaks = method.decode() not in broken and (claims or b"X-Amz-Signature" in address)
             head = head.replace(address, b"/" + path, 1).replace(b"keep-alive", b"close", 1)
             with socket.create_connection((name, int(port))) as server:
                 if breaks:
@@ -89,6 +91,9 @@ def breaking_proxy() -> Iterator[tuple[str, set[str]]]:
                     client.recv(65536)
                     return
                 server.sendall(head)
+                if breaks and claims:
+                    server.recv(8192)
+                    return
                 threading.Thread(target=pump, args=(client, server), daemon=True).start()
                 pump(server, client, 40_000 if breaks else None)
                 client.shutdown(socket.SHUT_RDWR)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -66,23 +69,88 @@ def test_no_job_was_begun_twice_and_none_is_under_way(service: Service, last_job
     assert {record["id"]["S"] for record in records if record["status"]["S"] == "processing"} == set()
 
 
-def test_the_logs_hold_no_link_and_no_presigned_url(service: Service, last_job: Job) -> None:
-    secret = last_job["link"].rpartition(".")[2]
+# ---------------------------------------------------------------- what is written
 
+
+@pytest.fixture(scope="module")
+def waiting_job(service: Service, files: Path) -> Iterator[Job]:
+    """A job with a result, whose link was tried in every wrong way."""
+    created = service.create_job("waiting.wav", size_bytes=(song := sounds.song(files / "last.wav")).stat().st_size)
+    service.send(created, song)
+    service.ready(created["id"])
+    link = created["link"]
+    wrong = link[:-1] + ("A" if link[-1] != "A" else "B")
+    service.remember(wrong)
+    for method in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH"):
+        for address in (wrong, f"{wrong}%00", f"{link}.more", f"{link}/more"):
+            service.request(method, address)
+    for headers in ({"Idempotency-Key": "short"}, {"Idempotency-Key": f"{link} {link}"}):
+        assert service.request("POST", link, headers=headers).status_code == 400
+    yield created
+    service.delete(created["id"])
+
+
+def test_no_secret_is_written_anywhere(service: Service, last_job: Job, waiting_job: Job) -> None:
     until(lambda: service.log_lines(last_job["id"], "job purged"), "the last job's purge is logged")
-    files = list(Path(service.stack.access.log_folder).glob("*.log"))
-    messages = service.log_messages() + [line for path in files for line in path.read_text().splitlines()]
-
-    assert {"api.log", "emulator.log", "purge.log", "resample.log"} <= {path.name for path in files}
-    assert secret in service.secrets
-    assert len(service.secrets) >= 3, "the link, the upload's and the download's signature"
     assert service.log_lines(last_job["id"], "job ready")
-    assert [line for line in messages if any(known in line for known in service.secrets)] == []
-    assert [line for line in messages if "X-Amz-Signature" in line] == []
+
+    written = everything_written(service, waiting_job)
+
+    known = service.secrets | {service.stack.access.secret_access_key}
+    assert {job["link"].rpartition(".")[2] for job in (last_job, waiting_job)} <= known
+    assert len(known) >= 6, "links, signatures and session tokens of uploads and downloads, the client's key"
+    assert {"api.log", "emulator.log", "purge.log", "resample.log"} <= written.keys()
+    found = [
+        f"{place}: {form}"
+        for secret in known
+        for form in spellings(secret)
+        if len(form) > 8
+        for place, text in written.items()
+        if form in text
+    ]
+    assert found == []
+    assert [place for place, text in written.items() if "X-Amz-S" in text] == [], "a presigned URL of somebody else"
 
 
-def test_the_table_holds_no_secret_either(service: Service, last_job: Job) -> None:
-    records = str(service.records())
+def test_a_secret_that_were_written_would_be_found(service: Service, last_job: Job) -> None:
+    secret = last_job["link"].rpartition(".")[2]
+    line = f"GET /d/{last_job['id']}.{secret}".encode()
 
-    assert last_job["id"] in records
-    assert [known for known in service.secrets if known in records] == []
+    for text in (
+        line.decode(),
+        base64.b64encode(line).decode(),
+        base64.urlsafe_b64encode(b"x" + line).decode(),
+        line.hex(),
+    ):
+        assert any(form in text for form in spellings(secret))
+
+
+def everything_written(service: Service, job: Job) -> dict[str, str]:
+    """What the stack wrote, by place. `job` has a result, and its event is the last one that is waited for."""
+    s3 = service.stack.admin.client("s3")
+    service.event_of(job["id"])
+    events = [{**event, "detail": {**event["detail"], "link": None}} for event in service.events()]
+    objects = [
+        s3.head_object(Bucket=bucket, Key=key)
+        for bucket in (service.uploads, service.results)
+        for key in service.objects(bucket)
+    ]
+    written = {
+        "log groups": "\n".join(service.log_messages()),
+        "table": str(service.records()),
+        "events, but for the links of direct uploads": str(events),
+        "objects": str(objects),
+    }
+    assert all(written.values())
+    written |= {path.name: path.read_text() for path in Path(service.stack.access.log_folder).glob("*.log")}
+    written["metrics"] = str(service.stack.admin.client("cloudwatch").list_metrics()["Metrics"])
+    return written
+
+
+def spellings(secret: str) -> Iterator[str]:
+    """A secret as it is, in an address, in hexadecimal, and in base64 wherever in a text it stands."""
+    data = secret.encode()
+    yield from {secret, quote(secret, safe=""), data.hex()}
+    for offset in range(3):
+        inside = base64.b64encode(bytes(offset) + data).decode()[4:-4]
+        yield from {inside, inside.replace("+", "-").replace("/", "_")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +54,7 @@ class Answer:
     download: requests.Response | None
 
 
-def at_once(count: int, method: str, url: str, *, times: int) -> list[Answer]:
+def at_once(count: int, method: str, url: str, *, times: int, headers: dict[str, str] = JSON) -> list[Answer]:
     """Send `count` equal requests at the same moment, each from a connection of its own, and that several times."""
     together = Barrier(count, timeout=150)
 
@@ -63,7 +64,7 @@ def at_once(count: int, method: str, url: str, *, times: int) -> list[Answer]:
             session.trust_env = False
             for _ in range(times):
                 together.wait()
-                response = session.request(method, url, headers=JSON, allow_redirects=False, timeout=120)
+                response = session.request(method, url, headers=headers, allow_redirects=False, timeout=120)
                 location = response.headers.get("Location")
                 answers.append(Answer(response, session.get(location, timeout=120) if location else None))
         return answers
@@ -149,6 +150,26 @@ def test_a_spent_link_still_tells_what_became_of_the_job(service: Service, job: 
 
     assert (claimed["status"], purged["status"]) == ("claimed", "purged")
     assert (again.status_code, again.json()["type"]) == (410, "already-downloaded")
+
+
+def test_a_claim_whose_answer_got_lost_is_answered_again(service: Service, job: Job) -> None:
+    key = {"Idempotency-Key": secrets.token_hex(16), **JSON}
+    service.secrets.add(key["Idempotency-Key"])
+
+    answers = [answer.response for answer in at_once(2, "POST", job["link"], times=1, headers=key)]
+    again = service.request("POST", job["link"], headers=key)
+    others = [
+        service.request("POST", job["link"], headers=headers)
+        for headers in (JSON, {**key, "Idempotency-Key": "x" * 32})
+    ]
+
+    assert {answer.status_code for answer in (*answers, again)} == {303}
+    assert {answer.status_code for answer in others} == {410}
+    download = service.request("GET", again.headers["Location"])
+    assert len(download.content) == job["result"]["size_bytes"]
+    service.remember(*(answer.headers["Location"] for answer in answers))
+    service.purged(job["id"])
+    assert service.request("POST", job["link"], headers=key).status_code == 410
 
 
 def test_a_link_before_its_upload(service: Service) -> None:

@@ -106,6 +106,33 @@ def test_a_reloaded_page_can_still_start_the_download_again(window: Visitor, rea
     expect(page.get_by_role("link", name="Start the download again")).to_have_attribute("href", url)
 
 
+def test_a_claim_whose_answer_was_lost_is_asked_for_again(
+    service: Service, window: Visitor, ready: dict[str, Any]
+) -> None:
+    page = window.page
+    lost: list[str] = []
+
+    def lose_the_first(route: Route) -> None:
+        granted = route.fetch() if route.request.method == "POST" else None
+        if granted and not lost:
+            lost.append(route.request.headers["idempotency-key"])
+            route.fulfill(status=502)
+        elif granted:
+            assert route.request.headers["idempotency-key"] == lost[0]
+            route.fulfill(response=granted)
+        else:
+            route.continue_()
+
+    page.route("**/d/*", lose_the_first)
+    page.goto(ready["link"])
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+
+    assert lost
+    assert decode(service.programs, Path(download.value.path()), 32_000).sample_frames == 64_000
+    window.complaints.clear()  # of the answer that was lost
+
+
 def test_another_window_learns_that_the_link_is_spent(service: Service, window: Visitor, ready: dict[str, Any]) -> None:
     page = window.page
     page.goto(ready["link"])
