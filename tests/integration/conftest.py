@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,3 +14,16 @@ from tests.audio.programs import layer_first_on_path
 def programs() -> Iterator[None]:
     with layer_first_on_path():
         yield
+
+
+@pytest.fixture
+def no_new_children() -> Iterator[None]:
+    """Every process that the test started has ended, and was waited for; those of other tests may go on."""
+    before = children()
+    yield
+    assert children() <= before
+
+
+def children() -> set[str]:
+    """Ids of the processes that this one has started, ended ones that nobody has waited for included."""
+    return {child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()}

@@ -24,6 +24,8 @@ from resample.parallel import Encoding, ParallelEncoding, ParallelEncodingFailed
 from resample.process import executable
 from tests.audio.programs import run_full_ffmpeg
 
+pytestmark = pytest.mark.usefixtures("no_new_children")
+
 SECONDS = 45
 SMALL_WINDOW_BYTES = 2 << 20  # so that there are several joins in a short sound
 
@@ -290,8 +292,6 @@ def test_an_encoder_that_fails_is_noticed(script: str, tmp_path: Path) -> None:
     ):
         encode_in_parallel(pipe, bad, destination, head=lambda: head, workers=2, deadline=time.monotonic() + 30)
 
-    assert no_children()
-
 
 def test_no_pcm_is_no_result(tmp_path: Path) -> None:
     wanted = encoding()
@@ -315,8 +315,6 @@ def test_the_deadline_ends_everything(tmp_path: Path) -> None:
     finally:
         os.close(reading)
         os.close(writing)
-
-    assert no_children()
 
 
 def test_progress_grows_and_what_it_raises_ends_everything(tmp_path: Path) -> None:
@@ -346,13 +344,6 @@ def test_progress_grows_and_what_it_raises_ends_everything(tmp_path: Path) -> No
 
     assert seen == sorted(seen)
     assert 400_000 < seen[-1] < 6 * SECONDS * 32_000
-    assert no_children()
-
-
-def no_children() -> bool:
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
-    return True
 
 
 needs_judges = pytest.mark.skipif(

@@ -1,58 +1,89 @@
-"""`sam deploy` and `sam delete`, as a deployer types them, for a second stack in the account of the first.
+"""README's three commands to deploy, typed at a terminal, and `sam delete`: a second stack in the account of the first.
 
 CloudFormation here is the embedded AWS's, and gets the template as AWS does: packaged by SAM, not adapted to loopback.
+The commands differ from README's in the stack's name alone, and in that the environment says where this AWS is.
 """
 
 from __future__ import annotations
 
 import os
+import pty
+import re
+import select
+import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local.stack import PROJECT, EmbeddedAws
-from tests.runtime.artefacts import SAM_BUILDS
 
-SAM = PROJECT / ".venv-sam" / "bin" / "sam"
 NAME = "second"
+NEEDED = ("Makefile", "template.yaml", "samconfig.toml", "requirements-sam.lock", "functions", "layers", "local")
+SECONDS_ALLOWED = 180.0
+
+_DEPLOY = (PROJECT / "README.md").read_text(encoding="utf-8").partition("\n## Deploy to AWS\n")[2]
+CONFIGURE, MAKE_DEPLOY, OUTPUTS = (
+    line.partition("  #")[0].replace("--stack-name audio-resampler", f"--stack-name {NAME}")
+    for line in _DEPLOY.partition("```sh\n")[2].partition("```")[0].splitlines()
+)
 
 
 class Deployer:
-    """Somebody with SAM and all rights."""
+    """Somebody with a copy of the project, a terminal, and all rights."""
 
-    def __init__(self, stack: EmbeddedAws, home: Path) -> None:
+    def __init__(self, stack: EmbeddedAws, folder: Path) -> None:
         self.aws = stack.admin
+        self.project = folder / "project"
+        self.project.mkdir()
+        for name in NEEDED:
+            source = PROJECT / name
+            if source.is_dir():
+                shutil.copytree(source, self.project / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, self.project)
+        (self.project / ".venv-sam").symlink_to(PROJECT / ".venv-sam")
+        programs = (Path(sys.executable).parent, PROJECT / ".venv-sam" / "bin")
         self._environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
+            "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
+            "HOME": str(folder),
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
             "LANG": "C.UTF-8",
             "SAM_CLI_TELEMETRY": "0",
-            **stack.admin.variables,
+            "AWS_ENDPOINT_URL": self.aws.variables["AWS_ENDPOINT_URL"],
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_PAGER": "",
         }
 
-    def sam(self, command: str, *options: str) -> None:
-        done = subprocess.run(
-            [
-                SAM,
-                command,
-                "--config-file",
-                PROJECT / "samconfig.toml",
-                "--stack-name",
-                NAME,
-                "--region",
-                self.aws.region,
-                *options,
-            ],
+    def types(self, command: str, *answers: tuple[str, str]) -> str:
+        """Run a command at a terminal, and give each answer when what it answers has been asked. Returns the screen."""
+        ours, terminal = pty.openpty()
+        with subprocess.Popen(
+            ["bash", "-c", command],
             env=self._environment,
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-4000:]
+            cwd=self.project,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        ) as process:
+            os.close(terminal)
+            screen, seen, waiting = "", 0, list(answers)
+            deadline = time.monotonic() + SECONDS_ALLOWED
+            while (printed := _read(ours)) is not None:
+                screen += printed
+                if waiting and waiting[0][0] in screen[seen:]:
+                    seen = len(screen)
+                    os.write(ours, f"{waiting.pop(0)[1]}\n".encode())
+                if time.monotonic() > deadline:
+                    process.kill()
+            os.close(ours)
+        assert process.returncode == 0, screen[-4000:]
+        assert not waiting, f"never asked: {waiting}"
+        return re.sub(r"\x1b\[[0-9;]*m", "", screen)  # without colours
 
     def outputs(self) -> dict[str, str]:
         described = self.aws.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"][0]
@@ -62,14 +93,45 @@ class Deployer:
         return {bucket["Name"] for bucket in self.aws.client("s3").list_buckets()["Buckets"]}
 
 
+def _read(terminal: int) -> str | None:
+    """What came within a second, or None at the end."""
+    if not select.select([terminal], [], [], 1.0)[0]:
+        return ""
+    try:
+        return os.read(terminal, 65_536).decode(errors="replace") or None
+    except OSError:  # what Linux says when nobody has the other side any more
+        return None
+
+
 @pytest.fixture(scope="module")
 def deployer(stack: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Deployer:
-    """After `sam deploy`, for arm64."""
-    deployer = Deployer(stack, tmp_path_factory.mktemp("home"))
-    template = str(SAM_BUILDS["arm64"] / "template.yaml")
-    options = ["--no-confirm-changeset", "--parameter-overrides", "Architecture=arm64"]
-    deployer.sam("deploy", "--template-file", template, *options)
+    """After `aws configure` and `make deploy`, for arm64."""
+    deployer = Deployer(stack, tmp_path_factory.mktemp("deployer"))
+    keys = deployer.aws.variables
+    deployer.types(
+        CONFIGURE,
+        ("Access Key ID", keys["AWS_ACCESS_KEY_ID"]),
+        ("Secret Access Key", keys["AWS_SECRET_ACCESS_KEY"]),
+        ("region name", deployer.aws.region),
+        ("output format", ""),
+    )
+    deployer.types(
+        MAKE_DEPLOY,
+        ("Name of the stack [audio-resampler]", NAME),
+        ("Region [us-east-1]", deployer.aws.region),
+        ("Processor", "arm64"),
+        ("Hours that a result waits", ""),
+        ("Address that alarms are mailed to", ""),
+        ("Deploy this changeset?", "y"),
+    )
     return deployer
+
+
+def test_the_outputs_are_shown(deployer: Deployer) -> None:
+    shown = deployer.types(OUTPUTS)
+
+    rows = [[cell.strip() for cell in line.strip("|\r").split("|")] for line in shown.splitlines() if " | " in line]
+    assert {row[-2]: row[-1] for row in rows}.items() >= deployer.outputs().items()
 
 
 def test_two_stacks_stand_side_by_side(stack: EmbeddedAws, deployer: Deployer) -> None:
@@ -92,12 +154,11 @@ def test_functions_and_layers_are_for_the_processor_that_was_asked_for(deployer:
 
 
 def test_a_second_deployment_of_the_same_changes_nothing(deployer: Deployer) -> None:
-    template = str(SAM_BUILDS["arm64"] / "template.yaml")
     before = deployer.outputs()
 
-    options = ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--parameter-overrides", "Architecture=arm64"]
-    deployer.sam("deploy", "--template-file", template, *options)
+    printed = deployer.types("sam deploy")
 
+    assert "No changes to deploy" in printed
     assert deployer.outputs() == before
 
 
@@ -107,7 +168,7 @@ def test_deleting_the_stack_as_the_documentation_says(deployer: Deployer) -> Non
     s3.put_object(Bucket=outputs["UploadBucket"], Key="left", Body=b"data")
     s3.delete_object(Bucket=outputs["UploadBucket"], Key="left")
 
-    deployer.sam("delete", "--no-prompts")
+    deployer.types(f"sam delete --no-prompts --stack-name {NAME} --region {deployer.aws.region}")
 
     with pytest.raises(ClientError, match="does not exist"):
         deployer.outputs()
