@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiojobs.errors import CorruptAudio, InternalError, NoAudio, UnsupportedFormat
+from audiojobs.errors import CorruptAudio, InternalError, NoAudio, TimeLimit, UnsupportedFormat
 from resample.containers import Container
 from resample.ffmpeg import input_arguments
 from resample.process import executable, run
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000
 MAX_CHANNELS = 64
+
+MAX_SECONDS = 60.0
+"""The index of an MP4 of 60 hours takes less than one. A tag full of chapters takes far longer."""
 
 _MAX_OUTPUT_BYTES = 1 << 20
 _ENTRIES = (
@@ -64,16 +68,22 @@ def probe(source: Path, container: Container, *, folder: Path, deadline: float) 
         if len(output) > _MAX_OUTPUT_BYTES:
             raise CorruptAudio("The file claims to hold an absurd number of streams.")
 
-    finished = run(
-        [
-            *(executable("ffprobe"), "-hide_banner", "-loglevel", "error"),
-            *("-show_entries", _ENTRIES, "-of", "json"),
-            *input_arguments(source, container),
-        ],
-        folder=folder,
-        deadline=deadline,
-        on_output=collect,
-    )
+    soonest = min(deadline, time.monotonic() + MAX_SECONDS)
+    try:
+        finished = run(
+            [
+                *(executable("ffprobe"), "-hide_banner", "-loglevel", "error"),
+                *("-show_entries", _ENTRIES, "-of", "json"),
+                *input_arguments(source, container),
+            ],
+            folder=folder,
+            deadline=soonest,
+            on_output=collect,
+        )
+    except TimeLimit:
+        if soonest == deadline:
+            raise
+        raise CorruptAudio("The file has so much in front of its sound that reading it takes too long.") from None
     if finished.exit_status == -9:
         raise InternalError("The conversion ran out of memory.")
     if finished.exit_status != 0:

@@ -297,7 +297,7 @@ def tags() -> Iterator[Case]:
     yield Case("id3-with-unsynchronised-bytes", b"ID3\x04\0\x80" + bytes((0, 0, 0x10, 0)) + b"\xff\0" * 1024 + mp3)
     yield Case("id3-cover-is-a-script", broken.id3v2(200, _picture(b"#EXTM3U\nhttp://127.0.0.1/\n")) + mp3)
     yield Case("id3-with-20000-frames", broken.id3v2(400_000, b"TXXX\0\0\0\5\0\0\0a\0bc" * 20_000) + mp3)
-    yield Case("id3-with-50000-chapters", broken.id3v2(1_900_000, _chapters(50_000)) + mp3)
+    yield Case("id3-with-20000-chapters", broken.id3v2(800_000, chapters(20_000)) + mp3)
     png = bytearray(
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 0x7FFFFFFF, 0x7FFFFFFF) + b"\x08\2\0\0\0" + bytes(4)
     )
@@ -317,7 +317,8 @@ def _picture(data: bytes) -> bytes:
     return b"APIC" + struct.pack(">I", len(body)) + b"\0\0" + body
 
 
-def _chapters(count: int) -> bytes:
+def chapters(count: int) -> bytes:
+    """ID3v2 frames; each chapter costs ffmpeg far more than a MPEG frame of its length."""
     return b"".join(
         b"CHAP" + struct.pack(">I", 22) + b"\0\0" + b"%05d\0" % number + struct.pack(">IIII", number, number + 1, 0, 0)
         for number in range(count)
@@ -359,7 +360,7 @@ def gaps() -> Iterator[Case]:
     """MP4 files of a few kB whose timestamps leave gaps of minutes to years."""
     content = whole_files()["index-last.m4a"]
     at = content.index(b"stts")
-    for seconds in (30, 900, 20_000, 97_000):
+    for seconds in (30, 900, 97_000):
         damaged = bytearray(content)
         # one entry, of as many packets, of which each is said to last as long
         count = int.from_bytes(damaged[at + 12 : at + 16], "big")
