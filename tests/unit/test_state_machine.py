@@ -110,7 +110,7 @@ class World:
     deliveries: list[tuple[Task, QueuedMessage]] = field(default_factory=list)
     tokens: dict[str, list[str]] = field(default_factory=dict)
     granted: dict[str, set[tuple[str, str | None]]] = field(default_factory=dict)
-    dead_hashes: set[str] = field(default_factory=set)
+    secrets: dict[Task | None, str] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     uploaded: dict[str, list[bytes]] = field(default_factory=dict)
     delivered: set[UploadEvent] = field(default_factory=set)
@@ -223,9 +223,8 @@ class Jobs(RuleBasedStateMachine):
 
         def claim() -> None:
             job_id, secret = parse_token(token) or ("", "")
-            was_dead = hash_secret(secret) in self.world.dead_hashes
+            self.world.secrets[getattr(getcurrent(), "task", None)] = hash_secret(secret)
             granted = self.service.claim(token, key)
-            assert not was_dead, "a link that was replaced works no more"
             self.world.granted.setdefault(job_id, set()).add((token, key or f"nobody {len(self.world.calls)}"))
             assert granted.expires_at >= self.service.now
 
@@ -348,6 +347,7 @@ class Jobs(RuleBasedStateMachine):
             case Status.READY | Status.FAILED:
                 assert job.announced
                 news = [event for event in self.aws.events if job.id in event["Detail"]]
+                assert news, "nobody was told"
                 assert news[-1]["DetailType"] == DETAIL_TYPES[job.status]
                 if job.origin is Origin.API and job.status is Status.READY and not self.service.keep_originals:
                     assert upload is None or self._has_undelivered_event(job)
@@ -461,8 +461,6 @@ class Jobs(RuleBasedStateMachine):
         arrow = (before and before.status, after.status)
         assert arrow in ARROWS, f"{before} -> {after}"
         SEEN[arrow] += 1
-        if before and before.secret_hash and before.secret_hash != after.secret_hash:
-            self.world.dead_hashes.add(before.secret_hash)
         if before and after.status is Status.PROCESSING:
             if before.status is Status.AWAITING_UPLOAD:
                 assert now < before.expires_at
@@ -480,6 +478,8 @@ class Jobs(RuleBasedStateMachine):
         task = getattr(getcurrent(), "task", None)
         if before and before.status is Status.PROCESSING and before.lease_holder == after.lease_holder:
             assert after.status is Status.PURGED or self.world.holders[before.lease_holder or ""] is task, "not its job"
+        if before and before.status is Status.READY and after.status is Status.CLAIMED:
+            assert self.world.secrets[task] == before.secret_hash, "a link that was replaced works no more"
         if before and before.status in (Status.CLAIMED, Status.PURGED):
             assert before.lease_holder == after.lease_holder, "whose claim it was is forgotten"
         match after.status:
