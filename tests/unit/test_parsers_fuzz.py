@@ -39,7 +39,7 @@ from resample.probe import read_answer
 from tests.audio import hostile
 
 EXAMPLES_IN_CI = 250
-EXAMPLES_IN_ALL = 20_000
+EXAMPLES_IN_ALL = 4_000
 
 _MAGICS = (
     *(b"", b"\0" * 9, b"ID3\x03\0\0\0\0\0\x05", b"ID3\x04\0\x10\x7f\x7f\x7f\x7f", b"fLaC\0\0\0\x22", b"OggS\0\2"),
