@@ -27,7 +27,7 @@ from tests.bench.recordings import FOLDER, Recording, recordings
 
 RESULTS = Path(__file__).with_name("costs.json")
 
-MEMORY_SIZES = (885, 1769, 2654, 3538, 5307, 7076, 10240)
+MEMORY_SIZES = (885, 1769, 2654, 3008, 3538, 5307, 7076, 10240)
 CHARTED = "wav-10min"
 RUNS = {"wav-3min": 3, "wav-10min": 3, "wav-60min": 1}
 DOLLARS_A_GIGABYTE_SECOND = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
