@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.bench import document, results
 from tests.bench.contenders import ENGINE, STOCK, Contender, Programs, contenders
-from tests.bench.measuring import Job, Run, take_precedence
+from tests.bench.measuring import Job, Run, precedence
 from tests.bench.recordings import FOLDER, CannotPrepare, Recording, recordings
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -42,10 +42,10 @@ def main(arguments: Sequence[str]) -> int:
         out.print(f"[red]{error}[/red]")
         return 1
     programs = Programs.found()
-    take_precedence()
     everybody = contenders(programs, FOLDER / "bin")
     wanted = [case for case in results.CASES if case in (chosen.cases or results.CASES)]
-    found = {case: measure(case, sounds[case], everybody, chosen.runs, out).as_json() for case in wanted}
+    with precedence():
+        found = {case: measure(case, sounds[case], everybody, chosen.runs, out).as_json() for case in wanted}
     known = json.loads(chosen.results.read_text())["cases"] if chosen.results.exists() else {}
     made = results.document(known | found, cores=len(os.sched_getaffinity(0)), versions=programs.versions())
     results.write(chosen.results, made)

@@ -11,8 +11,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import rich.console
 from audiojobs.settings import MEGABYTES_A_VCPU, encoders_for
 from tests.bench import document
 from tests.bench.contenders import Programs, engine_worker
-from tests.bench.measuring import Job, Run, run_worker, take_precedence
+from tests.bench.measuring import Job, Run, processor_share, run_worker
 from tests.bench.recordings import FOLDER, Recording, recordings
 
 RESULTS = Path(__file__).with_name("costs.json")
@@ -31,9 +30,6 @@ MEMORY_SIZES = (885, 1769, 2654, 3008, 3538, 5307, 7076, 10240)
 CHARTED = "wav-10min"
 RUNS = {"wav-3min": 3, "wav-10min": 3, "wav-60min": 1}
 DOLLARS_A_GIGABYTE_SECOND = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
-
-_PERIOD_MICROSECONDS = 100_000
-_LARGEST_SHARE, _LARGEST_WEIGHT = "262144", "10000"  # other groups get what is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +54,6 @@ def estimated_wall_seconds(run: Run, *, cores: int, vcpus: float) -> float:
     return max(0.0, idle_seconds) + run.cpu_seconds / vcpus
 
 
-@contextmanager
-def cpu_quota(vcpus: float) -> Iterator[Path]:
-    """A control group with so many CPU-seconds a second. Gives the file that takes the processes' ids. Takes root."""
-    first, second = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
-    group = (first if first.is_dir() else second) / "audio-resampler-bench"
-    quota = round(vcpus * _PERIOD_MICROSECONDS)
-    group.mkdir(exist_ok=True)
-    try:
-        if first.is_dir():
-            (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
-            (group / "cpu.cfs_quota_us").write_text(str(quota))
-            (group / "cpu.shares").write_text(_LARGEST_SHARE)
-        else:
-            (group / "cpu.max").write_text(f"{quota} {_PERIOD_MICROSECONDS}")
-            (group / "cpu.weight").write_text(_LARGEST_WEIGHT)
-        yield group / "cgroup.procs"
-    finally:
-        group.rmdir()
-
-
 def measure(sound: Recording, memory_megabytes: int, encoders: int, runs: int, programs: Programs) -> Point:
     """One place of the curve, from the fastest of ``runs``: the work is the same, a machine's noise only adds."""
     vcpus = memory_megabytes / MEGABYTES_A_VCPU
@@ -88,7 +64,7 @@ def measure(sound: Recording, memory_megabytes: int, encoders: int, runs: int, p
     jobs = [Job(file, destination) for file in sound.files]
     found = []
     for _ in range(runs):
-        with cpu_quota(min(vcpus, cores)) as processes:
+        with processor_share(min(vcpus, cores)) as processes:
             found.append(run_worker(command, environment, jobs, confine=lambda pid: processes.write_text(str(pid))))
         destination.unlink()
     best = min(found, key=lambda run: run.wall_seconds)
@@ -155,7 +131,6 @@ def main(arguments: Sequence[str]) -> int:
     if os.geteuid() != 0:
         parser.error("control groups take root")
     out = rich.console.Console(highlight=False)
-    take_precedence()
     sounds, programs = recordings(FOLDER), Programs.found()
     cases: dict[str, list[dict[str, Any]]] = {}
     if chosen.results.exists():
