@@ -132,7 +132,13 @@ _READY_JOB = {
     "source": _SOURCE,
     "result": _RESULT,
 }
-_UPLOAD = {"method": "PUT", "url": _PRESIGNED_UPLOAD, "headers": {}, "expires_at": "2026-01-31T13:00:00Z"}
+_UPLOAD = {
+    "method": "PUT",
+    "url": _PRESIGNED_UPLOAD,
+    "headers": {},
+    "size_bytes": None,
+    "expires_at": "2026-01-31T13:00:00Z",
+}
 _DOWNLOAD = {"url": _PRESIGNED_DOWNLOAD, "expires_at": "2026-01-31T12:06:00Z"}
 _CLAIMED_JOB = {**_READY_JOB, "status": "claimed", "updated_at": "2026-01-31T12:01:00Z", "download": _DOWNLOAD}
 _PAGE_TOKEN = "eyJpZCI6Li4ufQ"  # noqa: S105 - of a list's next page
@@ -442,6 +448,10 @@ def _bare_schemas() -> Schema:
                     "type": "object",
                     "additionalProperties": {"type": "string"},
                     "description": "To be sent with the file, where there are any.",
+                },
+                "size_bytes": {
+                    "type": ["integer", "null"],
+                    "description": "The announced size, if there was one: S3 takes no other file.",
                 },
                 "expires_at": _moment("The upload must begin before."),
             },

@@ -87,6 +87,7 @@ class Jobs:
             "method": presigned.method,
             "url": presigned.url,
             "headers": presigned.headers,
+            "size_bytes": job.upload_size_bytes,
             "expires_at": rfc3339(self._clock() + seconds),
         }
 

@@ -233,6 +233,45 @@ def test_a_dropped_file_is_taken_and_a_wrong_one_is_refused_before_it_is_sent(
     service.delete(job["id"])
 
 
+def test_another_file_than_the_announced_one_is_refused_before_it_is_sent(
+    service: Service, window: Visitor, files: Path
+) -> None:
+    announced = song(files / "announced.wav", seconds=0.2)
+    job = service.create_job(FILENAME, size_bytes=announced.stat().st_size)
+    page = window.page
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method) if request.method == "PUT" else None)
+    page.goto(job["link"])
+
+    drop(page, {"another.wav": announced.read_bytes() + b"1"})
+    expect(page.get_by_role("alert")).to_contain_text(f"exactly {announced.stat().st_size} bytes")
+    assert sent == []
+    choose(page, announced)
+
+    expect(page.get_by_role("button", name="Download")).to_be_visible()
+    assert sent == ["PUT"]
+    service.delete(job["id"])
+
+
+def test_an_upload_that_is_refused_is_not_sent_again(service: Service, window: Visitor, wav: Path) -> None:
+    job = service.create_job(FILENAME)
+    page = window.page
+    sent: list[str] = []
+
+    def refuse(route: Route) -> None:
+        sent.append(route.request.method)
+        route.fulfill(status=403, headers={"Access-Control-Allow-Origin": "*"})
+
+    page.route(f"**/{service.uploads}/**", refuse)
+    page.goto(job["link"])
+    choose(page, wav)
+
+    expect(page.get_by_role("alert")).to_have_text("The upload was refused (403). Please choose the file again.")
+    expect(page.get_by_text("Drop an audio file here")).to_be_visible()
+    assert sent.count("PUT") == 1
+    service.delete(job["id"])
+
+
 def drop(page: Page, files: dict[str, bytes]) -> None:
     given = [[name, list(content)] for name, content in files.items()]
     data = page.evaluate_handle(

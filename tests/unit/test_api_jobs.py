@@ -48,8 +48,8 @@ class TestCreate:
         assert job.upload_key == f"jobs/{job.id}"
         assert job.conversion == Conversion()
         assert answer.headers["Location"] == f"{PUBLIC_URL}/jobs/{job.id}"
-        assert set(upload) == {"method", "url", "headers", "expires_at"}
-        assert (upload["method"], upload["headers"]) == ("PUT", {})
+        assert set(upload) == {"method", "url", "headers", "size_bytes", "expires_at"}
+        assert (upload["method"], upload["headers"], upload["size_bytes"]) == ("PUT", {}, None)
         assert urlsplit(upload["url"]).path == f"/{job.upload_key}"
         assert parse_qs(urlsplit(upload["url"]).query)["X-Amz-Expires"] == ["3600"]
         assert link.startswith(f"{PUBLIC_URL}/d/{job.id}.")
@@ -75,6 +75,7 @@ class TestCreate:
 
         later = api.get(urlsplit(document["link"]).path.removeprefix("/v1")).json()
 
+        assert [document["upload"]["size_bytes"], later["upload"]["size_bytes"]] == [1234, 1234]
         queries = [parse_qs(urlsplit(upload["url"]).query) for upload in (document["upload"], later["upload"])]
         assert [query["X-Amz-SignedHeaders"] for query in queries] == [["content-length;host"]] * 2
         assert cloud.job(document["id"]).upload_size_bytes == 1234
