@@ -132,7 +132,7 @@ _READY_JOB = {
     "source": _SOURCE,
     "result": _RESULT,
 }
-_UPLOAD = {
+_UPLOAD: Schema = {
     "method": "PUT",
     "url": _PRESIGNED_UPLOAD,
     "headers": {},
