@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from audiojobs.errors import TruncatedAudio
 from resample import encoding
 from resample.parallel import ParallelEncodingFailed
+from resample.process import executable
 from tests.audio import broken, synth
 from tests.audio.measure import streams, tags
 from tests.audio.programs import run_full_ffmpeg
@@ -83,6 +86,38 @@ def test_what_several_encoders_do_not_understand_is_encoded_by_one(
 
     assert run.converted.is_fallback
     assert run.converted.result.duration_seconds == SECONDS
+
+
+def test_an_encoder_that_writes_something_else_is_replaced_by_the_one_that_does_not(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = run_engine(music)
+    program = tmp_path / "bin" / encoding.PARALLEL_ENCODER
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexec cat\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+
+    two = run_engine(music, encoders=2)
+
+    assert two.converted == replace(one.converted, is_fallback=True)
+    assert two.mp3.read_bytes() == one.mp3.read_bytes()
+
+
+def test_a_layer_without_our_encoder_takes_one_encoder_and_that_is_no_failure(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = run_engine(music)
+    for program in ("ffmpeg", "ffprobe"):
+        (tmp_path / program).symlink_to(executable(program))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    two = run_engine(music, encoders=2)
+
+    assert two.converted == one.converted
+    assert not two.converted.is_fallback
+    assert two.mp3.read_bytes() == one.mp3.read_bytes()
+    assert not caplog.records
 
 
 def test_a_truncated_file_is_found_with_two_encoders_too(music: Path, tmp_path: Path) -> None:

@@ -135,3 +135,24 @@ def test_logs_and_metrics_tell_the_job_but_not_its_link(
     assert secret not in logs.text + metrics
     assert "X-Amz-Signature" not in logs.text + metrics
     assert secret not in json.dumps(cloud.item(job_id))
+
+
+@pytest.mark.parametrize("is_fallback", [False, True], ids=["as-meant", "fallback"])
+def test_where_several_encoders_failed_that_is_counted(
+    cloud: Cloud,
+    handler: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_fallback: bool,
+) -> None:
+    def convert(_source: object, _container: object, _conversion: object, mp3: Path, **_: object) -> Converted:
+        mp3.write_bytes(b"MP3")
+        return Converted(SOURCE, RESULT, (), is_fallback=is_fallback)
+
+    monkeypatch.setattr(resampling, "convert", convert)
+    cloud.upload("any/key.wav")
+
+    view = handler(s3_event(cloud.upload_bucket, "any/key.wav"))
+
+    assert view["status"] == "ready"
+    assert ('"ParallelEncodingFailed"' in capsys.readouterr().out) is is_fallback

@@ -28,6 +28,9 @@ _PROGRESS_TICKS = 64
 _MOST_FRAMES_WITHOUT_HEAD = 8192
 """How many MPEG frames may wait in memory, because nobody knows where in the file they belong."""
 
+_MOST_FRAMES_TO_AGREE = 4096
+"""After so many MPEG frames without agreement the second encoder is given up: what both write waits in memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParallelEncoding:
@@ -209,16 +212,23 @@ class _Work:
             if self._join is None:
                 self._join = Join(first.stream, second.stream, constant_bit_rate=self._encoding.bit_rate is not None)
             index = self._join.find()
-            if index is None:
+            if index is not None:
+                self._write_what_is_certain()
+                data = last_frames(first.stream, second.stream, self._written, index)
+                self._write(data, first.stream.lengths(self._written, index))
+                self._joins += 1
+                self._discarded += first.stream.end - second.stream.first
+                self._give_up(first)
+            elif first.stream.end - second.stream.first > _MOST_FRAMES_TO_AGREE:
+                self._discarded += second.stream.end - second.stream.first
+                self._give_up(second)
+            else:
                 return
-            self._write_what_is_certain()
-            data = last_frames(first.stream, second.stream, self._written, index)
-            self._write(data, first.stream.lengths(self._written, index))
-            self._joins += 1
-            self._discarded += first.stream.end - second.stream.first
-            first.stop()
-            self._encoders.popleft()
-            self._join = None
+
+    def _give_up(self, encoder: Encoder) -> None:
+        encoder.stop()
+        self._encoders.remove(encoder)
+        self._join = None
 
     def _write_what_is_certain(self) -> None:
         """Write the first encoder's MPEG frames up to where the second one began."""

@@ -99,7 +99,9 @@ class Encoder:
         if data:
             self.stream.append(data)
             return True
-        if self._process.wait() != 0 or not self._input.closed or not self.stream.is_whole:
+        if self._process.poll() is None:
+            return False  # it has closed its stdout, and is about to end
+        if self._process.returncode != 0 or not self._input.closed or not self.stream.is_whole:
             raise ParallelEncodingFailed(f"an encoder ended with exit status {self._process.returncode}")
         self.has_finished = True
         return True
