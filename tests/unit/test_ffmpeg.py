@@ -29,7 +29,8 @@ def test_the_whole_command() -> None:
         " -progress pipe:1 -stats_period 0.5 -threads 1 -max_size 65536"
         " -protocol_whitelist file,pipe -format_whitelist wav -f wav -i file:/tmp/in"
         " -map 0:a:0 -filter:a"
-        " aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo,volume=1.030927835:precision=float"
+        " aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo"
+        ",volume=1.030927835:precision=float"
         " -map_metadata 0 -map_chapters 0 -id3v2_version 3"
         " -codec:a libmp3lame -b:a 192000"
         " -f mp3 -y file:/tmp/out.mp3"
@@ -61,7 +62,10 @@ def test_cover() -> None:
 
 @pytest.mark.parametrize("sample_format", ["u8", "s16", "s16p", "s32", "s32p", "s64"])
 def test_whole_numbers_go_straight_into_the_resampler(sample_format: str) -> None:
-    assert chain(sample_format=sample_format) == "aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo"
+    assert (
+        chain(sample_format=sample_format)
+        == "aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo"
+    )
 
 
 @pytest.mark.parametrize("sample_format", ["flt", "fltp", "dbl", "dblp", "unknown"])
