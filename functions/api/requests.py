@@ -82,7 +82,7 @@ def _filename(values: Mapping[str, Any]) -> str:
     if not isinstance(given, str):
         raise InvalidRequest("filename is required: the name of the file to be uploaded.", field="filename")
     name = given.replace("\\", "/").rpartition("/")[2].strip()
-    if not name or len(name) > MAX_FILENAME_CHARACTERS or not all(map(is_harmless, name)):
+    if not name or len(given) > MAX_FILENAME_CHARACTERS or not all(map(is_harmless, name)):
         raise InvalidRequest(
             f"filename must have 1 to {MAX_FILENAME_CHARACTERS} characters, and no control characters.",
             field="filename",

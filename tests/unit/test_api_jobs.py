@@ -134,6 +134,7 @@ class TestCreate:
             ({"filename": 7}, "filename"),
             ({"filename": ["song.wav"]}, "filename"),
             ({"filename": "x" * 256}, "filename"),
+            ({"filename": " " + "x" * 255}, "filename"),
             ({"filename": "a\r\nSet-Cookie: b"}, "filename"),
             ({"filename": "a\x00.wav"}, "filename"),
             ({"filename": "\u202egpj.wav"}, "filename"),
