@@ -42,6 +42,9 @@ QUESTIONS = (
 )
 _OF_THE_STACK = ("stack_name", "region")
 
+# How SAM wants an empty value. A parameter that is left out keeps the value that the stack has.
+_NOTHING = '""'
+
 
 def answers_so_far(samconfig: str, environment: str, defaults: Mapping[str, str]) -> dict[str, str]:
     """What the section of samconfig.toml says, where it says anything, and `defaults` otherwise."""
@@ -69,7 +72,7 @@ def with_answers(samconfig: str, environment: str, answers: Mapping[str, str]) -
     table = _global_table(samconfig, environment)
     overrides = {**_overrides(table), **{key: value for key, value in answers.items() if key not in _OF_THE_STACK}}
     table |= {name: answers[name] for name in _OF_THE_STACK}
-    table["parameter_overrides"] = [f"{name}={value}" for name, value in sorted(overrides.items()) if value]
+    table["parameter_overrides"] = [f"{name}={value or _NOTHING}" for name, value in sorted(overrides.items())]
     # A TOML basic string is spelled as a JSON string is.
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in table.items()]
     header = f"[{environment}.global.parameters]"
@@ -87,8 +90,8 @@ def _global_table(samconfig: str, environment: str) -> dict[str, Any]:
 
 def _overrides(table: Mapping[str, Any]) -> dict[str, str]:
     given = table.get("parameter_overrides", [])
-    pairs = given.split() if isinstance(given, str) else given
-    return dict(pair.split("=", 1) for pair in pairs)
+    pairs = [pair.split("=", 1) for pair in (given.split() if isinstance(given, str) else given)]
+    return {name: "" if value == _NOTHING else value for name, value in pairs}
 
 
 def main(environment: str) -> int:

@@ -77,8 +77,9 @@ def test_an_address_can_be_taken_back() -> None:
 
     answers, _ = asked("", "", "", "", "-", defaults=known)
 
-    assert answers["AlarmEmail"] == ""
-    assert "AlarmEmail" not in with_answers(with_answers(SAMCONFIG, "default", known), "default", answers)
+    written = with_answers(with_answers(SAMCONFIG, "default", known), "default", answers)
+    assert 'AlarmEmail=""' in tomllib.loads(written)["default"]["global"]["parameters"]["parameter_overrides"]
+    assert answers_so_far(written, "default", {})["AlarmEmail"] == "", "what is left out, the stack would keep"
 
 
 def test_comments_stay() -> None:

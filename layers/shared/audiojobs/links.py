@@ -12,8 +12,6 @@ import re
 import secrets
 
 _TOKEN = re.compile(r"(?P<job_id>[0-9a-f]{32})\.(?P<secret>[A-Za-z0-9_-]{43})")
-
-
 _HASH_OF_NOTHING = "-" * 64  # as long as a hash, and none
 
 
