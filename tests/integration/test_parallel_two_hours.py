@@ -1,84 +1,45 @@
-"""Memory doesn't grow with the length."""
+"""Memory doesn't grow with the length: two hours through the whole engine, while they arrive."""
 
 from __future__ import annotations
 
+import json
 import os
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from resample.parallel import encode_in_parallel
-from tests.integration.test_parallel_encoding import encode_serially, encoding, pcm, piped
+from tests.audio.programs import run_full_ffmpeg
+from tests.bench.measuring import watched_memory
+from tests.integration.test_parallel_encoding import pcm
+from tests.integration.two_hours import SAMPLE_RATE, SECONDS
 
 LIMIT_BYTES = 250 << 20
-
-
-def _resident_bytes(process: int) -> int:
-    """The proportional share: a child that has not begun its own program yet holds nothing but its parent's pages."""
-    try:
-        fields = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").split()
-    except OSError:
-        return 0
-    return 1024 * int(fields[fields.index("Pss:") + 1]) if "Pss:" in fields else 0
-
-
-def _children() -> list[int]:
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    return [int(process) for process in children.read_text(encoding="ascii").split()]
-
-
-def _memory_files_bytes() -> int:
-    total = 0
-    for descriptor in Path("/proc/self/fd").iterdir():
-        try:
-            if "memfd:" in str(descriptor.readlink()):
-                total += 512 * descriptor.stat().st_blocks
-        except OSError:
-            continue
-    return total
-
-
-@contextmanager
-def peak_memory() -> Iterator[list[int]]:
-    """Watches this process (what it grows by), its children, and its memory files. Gives the peak in bytes."""
-    before = _resident_bytes(os.getpid())
-    peak = [0]
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.05):
-            grown = _resident_bytes(os.getpid()) - before
-            peak[0] = max(peak[0], grown + _memory_files_bytes() + sum(map(_resident_bytes, _children())))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        watcher.join()
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("workers", [2, 6])
-def test_two_hours_of_stereo_need_no_more_memory_than_minutes(workers: int, tmp_path: Path) -> None:
-    wanted = encoding(bit_rate=320_000)
-    sound = pcm()
-    times = 7200 * 32_000 * wanted.sample_frame_bytes // len(sound)
-    head = encode_serially(sound[:80_000], wanted, tmp_path / "head.mp3").read_bytes()
+@pytest.mark.parametrize("encoders", [2, 6])
+def test_two_hours_of_stereo_need_no_more_memory_than_minutes(encoders: int, tmp_path: Path) -> None:
+    source, mp3 = tmp_path / "music.s16", tmp_path / "music.mp3"
+    as_pcm = ("-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", "2", "-i", "pipe:0")
+    run_full_ffmpeg(*as_pcm, "-f", "s16le", source, stdin=pcm())
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(map(str, (PROJECT, PROJECT / "functions", PROJECT / "layers" / "shared"))),
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }
 
-    with (
-        piped(sound, times=times) as pipe,
-        (tmp_path / "parallel.mp3").open("wb") as destination,
-        peak_memory() as peak,
-    ):
-        facts = encode_in_parallel(
-            pipe, wanted, destination, head=lambda: head, workers=workers, deadline=time.monotonic() + 500
-        )
+    command = [sys.executable, "-m", "tests.integration.two_hours", str(source), str(encoders), str(mp3)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+    with process, watched_memory(process.pid) as peak:
+        answer, _ = process.communicate()
+    converted = json.loads(answer)
 
-    assert facts.sample_frames == times * len(sound) // wanted.sample_frame_bytes
+    print(f"\n{encoders} encoders: at most {peak[0] / 2**20:.1f} MiB")  # noqa: T201
+    assert not converted["is_fallback"]
+    assert not converted["warnings"]
+    assert converted["result"]["duration_seconds"] == SECONDS
+    assert converted["result"]["size_bytes"] == mp3.stat().st_size > SECONDS * 192_000 / 8
     assert peak[0] < LIMIT_BYTES
