@@ -196,8 +196,7 @@ class Resampling:
             )
         except Refused as refused:
             return Outcome(refused.job or job)
-        metrics().add_metric("JobFailed", MetricUnit.Count, 1)
-        logger().info("job failed", extra={"code": error.code})
+        _tell_failed(error)
         if job.attempts > 1:
             # An attempt before may have put a result, and could not write it down.
             self._results.delete(job.result_key)
@@ -208,6 +207,7 @@ class Resampling:
         ours = error if isinstance(error, ServiceError) else InternalError()
         logger().exception("attempt failed", extra={"code": ours.code, "attempt": job.attempts})
         metrics().add_metric("AttemptFailed", MetricUnit.Count, 1)
+        metrics().add_metadata("code", ours.code)
         try:
             if job.attempts >= self._settings.max_attempts:
                 now = self._clock()
@@ -219,7 +219,7 @@ class Resampling:
                     lease_expires_at=now + _ANNOUNCEMENT_LEASE_SECONDS,
                     retryable=True,
                 )
-                metrics().add_metric("JobFailed", MetricUnit.Count, 1)
+                _tell_failed(ours)
                 self._finish(failed, None, None)
             else:
                 self._store.release(job.id, now=self._clock(), holder=attempt)
@@ -325,6 +325,13 @@ class Resampling:
             self._store.record_progress(job_id, now=self._clock(), holder=attempt, progress=round(fraction, 3))
         except InternalError:
             logger().warning("progress could not be written")
+
+
+def _tell_failed(error: AudioJobError) -> None:
+    """The code beside the metric is no dimension, which would cost by the code; queries of the log find it there."""
+    logger().info("job failed", extra={"code": error.code})
+    metrics().add_metric("JobFailed", MetricUnit.Count, 1)
+    metrics().add_metadata("code", error.code)
 
 
 class _ProgressWriter:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
 
+from audiojobs.errors import AudioJobError, CorruptAudio, ServiceError, TimeLimit
 from audiojobs.job import Status, direct_job_id
 from resample import resampling
 from resample.app import lambda_handler, upload_events
@@ -135,6 +137,34 @@ def test_logs_and_metrics_tell_the_job_but_not_its_link(
     assert secret not in logs.text + metrics
     assert "X-Amz-Signature" not in logs.text + metrics
     assert secret not in json.dumps(cloud.item(job_id))
+
+
+@pytest.mark.parametrize("error", [CorruptAudio(), TimeLimit()], ids=["the-files-fault", "ours"])
+def test_a_failure_has_one_code_in_job_log_and_metric(
+    cloud: Cloud,
+    handler: Callable[..., Any],
+    configure: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    logs: Logs,
+    capsys: pytest.CaptureFixture[str],
+    error: AudioJobError,
+) -> None:
+    def convert(*_: object, **__: object) -> Converted:
+        raise error
+
+    monkeypatch.setattr(resampling, "convert", convert)
+    configure(PUBLIC_URL="https://audio.example.com/v1", MAX_ATTEMPTS="1")
+    cloud.upload("any/key.wav")
+
+    with suppress(ServiceError):
+        handler(s3_event(cloud.upload_bucket, "any/key.wav"))
+
+    job = cloud.job(direct_job_id(cloud.upload_bucket, "any/key.wav", "0055AED6DCD90281E5"))
+    (told,) = [line for line in logs.lines() if line["message"] == "job failed"]
+    metric = json.loads(capsys.readouterr().out)
+    assert job.error
+    assert metric["JobFailed"] == [1.0]
+    assert (job.error.code, told["code"], metric["code"]) == (error.code,) * 3
 
 
 @pytest.mark.parametrize("is_fallback", [False, True], ids=["as-meant", "fallback"])
