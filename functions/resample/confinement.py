@@ -1,18 +1,25 @@
 """Starts a program that parses hostile bytes, and takes from it whatever it does not need for that.
 
 What holds from its first instruction: an empty environment, a session of its own, no descriptor but those it is
-given; and, where the kernel lets a process do that to itself, no new privileges and no call that opens a socket or
-reaches into another process (seccomp, which every later program and thread inherits). These are set by a thread that
-only lives to start the program: they are a thread's own, and handed down to what it starts. ``preexec_fn`` would run
-Python between fork and exec, which may lock up where there are other threads.
+given; and, where the kernel lets a process do that to itself, no new privileges and no call that opens a socket,
+sends a signal or reaches into another process (seccomp, which every later program and thread inherits). These are set
+by a thread that only lives to start the program: they are a thread's own, and handed down to what it starts.
+``preexec_fn`` would run Python between fork and exec, which may lock up where there are other threads.
+
+This process itself is made undumpable: otherwise ``/proc`` would show its memory, descriptors and environment, AWS
+credentials included, to every program of the same user.
 
 What holds a moment later, set from outside (``prlimit``): bounds on memory, written bytes, CPU time, descriptors and
 core dumps. Whatever was used before counts too, so nothing is gained by being quick.
+
+What the system refuses leaves one line in the log of this process, and the program runs without: these are not the
+only walls.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import logging
 import math
 import os
@@ -23,6 +30,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -57,7 +65,7 @@ def start(
     """
 
     def spawn() -> subprocess.Popen[bytes]:
-        _give_up_privileges()
+        _give_up_rights()
         return subprocess.Popen(
             arguments,
             stdin=stdin,
@@ -69,15 +77,12 @@ def start(
             pass_fds=pass_fds,
         )
 
+    _hide_from_proc()
     with ThreadPoolExecutor(1, "confined") as thread:
         process = thread.submit(spawn).result()
     try:
         for limit, most in _limits(folder, deadline).items():
-            resource.prlimit(process.pid, limit, (most, most))
-    except ProcessLookupError:
-        pass  # so quick
-    except PermissionError:
-        logger.warning("the system refuses resource limits", exc_info=True)
+            _limit(process.pid, limit, most)
     except BaseException:
         kill(process)
         raise
@@ -85,10 +90,19 @@ def start(
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the program and its children, and collect it."""
-    if process.poll() is None:
+    """End what is left of the program and its children, and collect it. May be done twice."""
+    with suppress(ProcessLookupError):  # nobody is left of the group
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()
+
+
+def _limit(process_id: int, limit: int, most: int) -> None:
+    try:
+        resource.prlimit(process_id, limit, (most, most))
+    except ProcessLookupError:
+        pass  # so quick
+    except OSError as error:
+        _warn_once(f"resource limit {limit}: {error.strerror}")
 
 
 def _limits(folder: Path | None, deadline: float | None) -> Mapping[int, int]:
@@ -114,25 +128,44 @@ def _max_written_bytes(folder: Path) -> int:
     return max(0, min(MAX_WRITTEN_BYTES, shutil.disk_usage(folder).free - _DISK_RESERVE_BYTES))
 
 
+@cache
+def _warn_once(refused: str) -> None:
+    logger.warning("programs that read hostile files run with one wall less: %s", refused)
+
+
 # prctl(2) and seccomp(2)
+_PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_SET_MODE_FILTER = 1
 _SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4  # without it, older kernels slow the program down for the sake of sandboxed JITs
 _SECCOMP_RET_ALLOW = 0x7FFF0000
 _SECCOMP_RET_KILL_PROCESS = 0x80000000
 _SECCOMP_RET_ERRNO = 0x00050000
-_EPERM = 1
 
 # Classic BPF over struct seccomp_data, which begins with the call's number and the architecture.
 _LOAD_WORD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _NUMBER_OFFSET, _ARCHITECTURE_OFFSET = 0, 4
 _X32_CALLS = 0x40000000
 
-# machine: AUDIT_ARCH, the number of seccomp(2), and those of socket, socketpair, kill, ptrace, process_vm_readv,
-# process_vm_writev, pidfd_getfd and io_uring_setup.
-_ARCHITECTURES = {
-    "x86_64": (0xC000003E, 317, (41, 53, 62, 101, 310, 311, 438, 425)),
-    "aarch64": (0xC00000B7, 277, (198, 199, 129, 117, 270, 271, 438, 425)),
+
+# By machine: AUDIT_ARCH, and the numbers of system calls.
+_ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_REFUSED = {
+    "socket": {"x86_64": 41, "aarch64": 198},
+    "socketpair": {"x86_64": 53, "aarch64": 199},
+    "io_uring_setup": {"x86_64": 425, "aarch64": 425},
+    "kill": {"x86_64": 62, "aarch64": 129},
+    "tkill": {"x86_64": 200, "aarch64": 130},
+    "tgkill": {"x86_64": 234, "aarch64": 131},
+    "rt_sigqueueinfo": {"x86_64": 129, "aarch64": 138},
+    "rt_tgsigqueueinfo": {"x86_64": 297, "aarch64": 240},
+    "ptrace": {"x86_64": 101, "aarch64": 117},
+    "process_vm_readv": {"x86_64": 310, "aarch64": 270},
+    "process_vm_writev": {"x86_64": 311, "aarch64": 271},
+    "pidfd_open": {"x86_64": 434, "aarch64": 434},
+    "pidfd_send_signal": {"x86_64": 424, "aarch64": 424},
+    "pidfd_getfd": {"x86_64": 438, "aarch64": 438},
 }
 
 
@@ -149,17 +182,33 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_uint16), ("instructions", ctypes.POINTER(_Instruction)))
 
 
-def _give_up_privileges() -> None:
-    """For this thread and what it starts, for ever. What the kernel refuses is left: it is not the only wall."""
-    libc = ctypes.CDLL(None)
-    long = ctypes.c_long  # both take whole registers
-    machine = os.uname().machine
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, long(1), long(0), long(0), long(0)) != 0 or machine not in _ARCHITECTURES:
-        return
-    architecture, seccomp, refused = _ARCHITECTURES[machine]
-    program = _refusing(architecture, refused)
-    mode, flags = long(_SECCOMP_SET_MODE_FILTER), long(_SECCOMP_FILTER_FLAG_SPEC_ALLOW)
-    libc.syscall(long(seccomp), mode, flags, ctypes.byref(program))
+@cache
+def _hide_from_proc() -> None:
+    """For this process as a whole, once. What it starts is dumpable again."""
+    if not _prctl(_PR_SET_DUMPABLE, 0):
+        _warn_once("PR_SET_DUMPABLE")
+
+
+def _give_up_rights() -> None:
+    """For this thread and what it starts, for ever."""
+    if not _prctl(_PR_SET_NO_NEW_PRIVS, 1):
+        _warn_once("PR_SET_NO_NEW_PRIVS")  # and no filter without it
+    elif not _set_filter(os.uname().machine):
+        _warn_once("seccomp")
+
+
+def _prctl(option: int, value: int) -> bool:
+    """Whether the kernel did it. It takes whole registers, and the unused ones have to be zero."""
+    return bool(ctypes.CDLL(None).prctl(option, *map(ctypes.c_long, (value, 0, 0, 0))) == 0)
+
+
+def _set_filter(machine: str) -> bool:
+    """Whether the kernel did it."""
+    if machine not in _ARCHITECTURES:
+        return False
+    words = (_SECCOMP[machine], _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_SPEC_ALLOW)
+    program = _refusing(_ARCHITECTURES[machine], [numbers[machine] for numbers in _REFUSED.values()])
+    return bool(ctypes.CDLL(None).syscall(*map(ctypes.c_long, words), ctypes.byref(program)) == 0)
 
 
 def _refusing(architecture: int, numbers: Sequence[int]) -> _Program:
@@ -173,7 +222,7 @@ def _refusing(architecture: int, numbers: Sequence[int]) -> _Program:
         (_JUMP_IF_AT_LEAST, last + 1, 0, _X32_CALLS),
         *((_JUMP_IF_EQUAL, last - index, 0, number) for index, number in enumerate(numbers)),
         (_RETURN, 0, 0, _SECCOMP_RET_ALLOW),
-        (_RETURN, 0, 0, _SECCOMP_RET_ERRNO | _EPERM),
+        (_RETURN, 0, 0, _SECCOMP_RET_ERRNO | errno.EPERM),
     ]
     array = (_Instruction * len(instructions))(*(_Instruction(*instruction) for instruction in instructions))
     return _Program(len(instructions), array)

@@ -78,8 +78,6 @@ def run(
         raise TimeLimit from None
     finally:
         _end(process)
-    if exit_status == -signal.SIGXCPU:
-        raise TimeLimit
     if exit_status == -signal.SIGXFSZ:
         raise UploadTooLarge("The sound in this file is longer than what can be stored here.")
     return Finished(exit_status, lines.last())

@@ -29,6 +29,7 @@ from audiojobs.errors import (
 )
 from resample.containers import WAV
 from resample.engine import convert
+from resample.process import Finished
 from tests.audio import broken, measure, synth
 from tests.audio.programs import run_full_ffmpeg
 from tests.integration.converting import run_engine
@@ -295,12 +296,11 @@ def test_what_ffmpeg_says_stays_in_the_log(
 @pytest.mark.parametrize(
     ("script", "error"),
     [
-        ("import signal; signal.raise_signal(signal.SIGKILL)", InternalError),
         ("import os; os.abort()", CorruptAudio),
         ("import sys; print('[error] No space left on device', file=sys.stderr); sys.exit(1)", InternalError),
         ("pass", NoAudio),
     ],
-    ids=["out-of-memory", "crash", "disk-full", "nothing-written"],
+    ids=["crash", "disk-full", "nothing-written"],
 )
 def test_how_ffmpeg_ends(
     tmp_path: Path, fake_ffmpeg: Callable[[str], None], script: str, error: type[AudioJobError]
@@ -310,6 +310,14 @@ def test_how_ffmpeg_ends(
 
     with pytest.raises(error):
         run_engine(source)
+
+
+def test_a_machine_without_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel ends a program that has not reached its own limit: that is not the file's fault."""
+    monkeypatch.setattr("resample.encoding.run", lambda *_, **__: Finished(-9, ()))
+
+    with pytest.raises(InternalError, match="memory"):
+        run_engine(synth.write(tmp_path / "tone.wav"))
 
 
 @pytest.mark.parametrize("missing", ["ffmpeg", "ffprobe"])
