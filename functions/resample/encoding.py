@@ -85,10 +85,14 @@ class Report:
 
 
 class Progress:
-    """Passes on how much of ``expected_seconds`` is done, growing from 0 to 1, at most every half second."""
+    """Passes on how much of ``expected_seconds`` is done, growing from 0 to 1, at most every half second.
+
+    ``seconds`` of sound are done, whether or not anybody knows how many there will be.
+    """
 
     def __init__(self, expected_seconds: float | None, on_progress: Callable[[float], None]) -> None:
         self.expected_seconds = expected_seconds
+        self.seconds = 0.0
         self._on_progress = on_progress
         self._rest = b""
         self._fraction = 0.0
@@ -105,8 +109,9 @@ class Progress:
 
     def reach(self, seconds: float) -> None:
         """So much is done."""
+        self.seconds = max(self.seconds, seconds)
         if self.expected_seconds:
-            self._fraction = max(self._fraction, min(1.0, seconds / self.expected_seconds))
+            self._fraction = min(1.0, self.seconds / self.expected_seconds)
         now = time.monotonic()
         if self._fraction and now - self._last >= PROGRESS_INTERVAL_SECONDS:
             self._last = now

@@ -20,6 +20,7 @@ from audiojobs.errors import (
     FileError,
     InternalError,
     NoAudio,
+    TimeLimit,
     TruncatedAudio,
     UnsupportedFormat,
     UploadTooLarge,
@@ -35,6 +36,9 @@ from resample.probe import Probed, probe
 
 # Three times what one core makes of silence in mono, so that only what is hopeless is refused.
 _FASTEST_SAMPLE_FRAMES_A_SECOND = 50_000_000
+_SOUND_SECONDS_A_SECOND = 20
+"""What even the smallest function makes of music. Whoever was as fast and ran out of time would do so again."""
+
 _FETCHING_SHARE = 0.1  # of the progress
 _LENGTH_TOLERANCE_SECONDS = 0.001
 # Their duration, as ffprobe reads it from an index or a last page, is no estimate; but an MP4 may or may not count the
@@ -74,11 +78,13 @@ def convert(
     ``encoders`` may work on a long file at a time.
 
     Raises :class:`~audiojobs.errors.NoAudio`, :class:`~audiojobs.errors.CorruptAudio`,
-    :class:`~audiojobs.errors.TruncatedAudio`, :class:`~audiojobs.errors.UnsupportedFormat` for the file's faults;
-    :class:`~audiojobs.errors.TimeLimit` and :class:`~audiojobs.errors.InternalError` for ours; and whatever an
-    :class:`~resample.incoming.Incoming` raises. With ``conversion.allow_partial`` a truncated or damaged file gives
+    :class:`~audiojobs.errors.TruncatedAudio`, :class:`~audiojobs.errors.UnsupportedFormat`,
+    :class:`~audiojobs.errors.UploadTooLarge` for the file's faults; :class:`~audiojobs.errors.TimeLimit` and
+    :class:`~audiojobs.errors.InternalError` for ours; and whatever an :class:`~resample.incoming.Incoming` raises.
+    With ``conversion.allow_partial`` a truncated or damaged file gives
     what there is, and a warning, unless that is nothing.
     """
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ffmpeg-", dir=destination.parent) as name:
         folder = Path(name)
         file = source if isinstance(source, Path) else folder / "source"
@@ -102,9 +108,13 @@ def convert(
         if not conversion.allow_partial:
             _refuse_endless(expected_seconds, conversion, seconds=encoders * (deadline - time.monotonic()))
         progress = Progress(expected_seconds, on_progress)
-        report = encode(
-            Task(source, container, probed, conversion, destination, folder, deadline), progress, encoders=encoders
-        )
+        task = Task(source, container, probed, conversion, destination, folder, deadline)
+        try:
+            report = encode(task, progress, encoders=encoders)
+        except TimeLimit:
+            if progress.seconds > _SOUND_SECONDS_A_SECOND * (time.monotonic() - started):
+                raise UploadTooLarge("The file holds more sound than can be converted in the time there is.") from None
+            raise
 
     if report.sample_frames is not None and destination.is_file():
         mend_length(destination, report.sample_frames)

@@ -373,9 +373,9 @@ def gaps() -> Iterator[Case]:
         yield Case(f"gaps-of-{seconds}-seconds-without-edit-list", bytes(damaged))
 
 
-def silence(path: Path, seconds: int, *codec: str) -> Path:
+def silence(path: Path, seconds: int, *codec: str, sample_rate: int = 48_000) -> Path:
     """Very much sound in very few bytes."""
-    run_full_ffmpeg("-f", "lavfi", "-i", f"anullsrc=r=48000:cl=mono:d={seconds}", *codec, path)
+    run_full_ffmpeg("-f", "lavfi", "-i", f"anullsrc=r={sample_rate}:cl=mono:d={seconds}", *codec, path)
     return path
 
 

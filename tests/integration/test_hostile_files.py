@@ -21,9 +21,12 @@ from pathlib import Path
 import pytest
 
 from audiojobs.conversion import Conversion
-from audiojobs.errors import CorruptAudio, FileError, UploadTooLarge
+from audiojobs.errors import AudioJobError, CorruptAudio, FileError, TimeLimit, UploadTooLarge
+from resample.containers import identify
 from resample.encoded import file_reader, read_encoded
+from resample.encoding import Progress, Report, Task
 from resample.engine import convert
+from resample.incoming import Incoming
 from resample.passthrough import passthrough_result
 from tests.audio import broken, hostile
 from tests.audio.hostile import Case
@@ -216,6 +219,50 @@ def test_chapters_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         run_engine(source)
 
     assert time.monotonic() - started < 3
+
+
+@pytest.mark.long
+def test_sound_without_end(tmp_path: Path) -> None:
+    """Nobody knows how long it is, so nobody refuses it before; but it is not tried three times."""
+    codec = ("-c:a", "flac", "-frame_size", "65535", "-strict", "-2")
+    bomb = hostile.silence(tmp_path / "silence.flac", 3 * 3600, *codec, sample_rate=8_000)
+    content = bytearray(bomb.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    bomb.write_bytes(content)
+
+    with pytest.raises(UploadTooLarge, match="more sound than"):
+        run_engine(bomb, seconds_allowed=2, sample_rate=8_000, bit_rate=8_000)
+
+
+@pytest.mark.parametrize(
+    ("seconds_done", "error"), [(9.9, TimeLimit), (3600.0, UploadTooLarge)], ids=["slow", "at-full-speed"]
+)
+def test_whose_fault_it_is_that_the_time_ran_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds_done: float, error: type[AudioJobError]
+) -> None:
+    """Half a second is lost while the file is fetched: ours."""
+
+    def run_out_of_time(_: Task, progress: Progress, *, encoders: int) -> Report:
+        progress.reach(seconds_done)
+        raise TimeLimit(f"with {encoders} encoders")
+
+    def late() -> Iterator[bytes]:
+        time.sleep(0.5)
+        yield content
+
+    monkeypatch.setattr("resample.engine.encode", run_out_of_time)
+    content = hostile.whole_files()["tone.flac"]
+
+    with pytest.raises(error):
+        convert(
+            Incoming(len(content), content, late),
+            identify(lambda offset, length: content[offset : offset + length], len(content)),
+            Conversion(),
+            tmp_path / "result.mp3",
+            deadline=time.monotonic() + 30,
+            on_progress=lambda _: None,
+        )
 
 
 def test_more_sound_than_anybody_could_encode(tmp_path: Path) -> None:
