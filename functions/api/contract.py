@@ -523,7 +523,8 @@ def _bare_schemas() -> Schema:
                 "title": {"type": "string", "description": "What the code means, always the same."},
                 "detail": {"type": ["string", "null"], "description": "API Gateway's own words."},
             },
-            "RFC 9457, from API Gateway itself, which can't name the status a second time.",
+            "RFC 9457, from API Gateway itself, which can't name the status a second time. "
+            "A 500 can be one too, where no function was free.",
         ),
     }
 
@@ -624,6 +625,7 @@ def _of_the_gateway() -> Schema:
     """What API Gateway can answer to any call by itself."""
     return {
         "429": _refusal("Too many calls at the same time; try again"),
+        "502": _refusal("The function broke off; try again"),
         "504": _refusal("No answer in time; try again"),
     }
 

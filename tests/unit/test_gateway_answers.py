@@ -62,4 +62,4 @@ def test_every_call_is_throttled() -> None:
 def test_the_contract_tells_of_both() -> None:
     for path, item in CONTRACT["paths"].items():
         for method in item.keys() - {"parameters"}:
-            assert {"429", "504"} <= item[method]["responses"].keys(), f"{method} {path}"
+            assert {"429", "502", "504"} <= item[method]["responses"].keys(), f"{method} {path}"
