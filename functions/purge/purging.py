@@ -66,8 +66,9 @@ class Purging:
     def _sweep(self, job: Job, now: float) -> None:
         """What a purged job may have left: its conversion may still have been running, or its deletion broke off."""
         self._delete_result(job)
-        if job.was_deleted:  # after a download, a kept original stays
-            self._uploads.delete(job)
+        if not job.was_deleted:
+            return  # its conversion had ended before its download, and a kept original stays
+        self._uploads.delete(job)
         if job.lease_expires_at > now:
             self._schedule.add(job.id, delay_seconds=job.lease_expires_at - now)
 

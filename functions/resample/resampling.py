@@ -168,13 +168,12 @@ class Resampling:
                 secret_hash=hash_secret(secret) if secret else None,
             )
         except Refused as refused:
-            # Deleted, or taken over after the lease ran out: in both cases this result is nobody's.
-            logger().warning("the job is no longer ours", extra={"status": refused.job and refused.job.status})
-            if refused.job is None or not refused.job.can_become_ready:
-                self._results.delete(job.result_key)
-            return Outcome(refused.job or job)
+            return self._leave(job, refused.job)
         except (FileError, InvalidRequest) as error:
             if isinstance(error, UploadReplaced) and job.origin is Origin.API and upload:
+                there = self._store.get(job.id)
+                if there is None or there.was_deleted:
+                    return self._leave(job, there)
                 # The object that took its place belongs to this very job: begin again with that one.
                 raise self._give_back(job, attempt, error) from error
             return self._fail(job, attempt, error)
@@ -183,6 +182,13 @@ class Resampling:
         metrics().add_metric("JobReady", MetricUnit.Count, 1)
         logger().info("job ready", extra={"result": job.as_json()["result"], "source": job.as_json()["source"]})
         return self._finish(job, upload, secret)
+
+    def _leave(self, job: Job, there: Job | None) -> Outcome:
+        """Deleted, or taken over after the lease ran out: in both cases this result is nobody's."""
+        logger().warning("the job is no longer ours", extra={"status": there and there.status})
+        if there is None or not there.can_become_ready:
+            self._results.delete(job.result_key)
+        return Outcome(there or job)
 
     def _fail(self, job: Job, attempt: str, error: FileError | InvalidRequest) -> Outcome:
         try:
@@ -196,7 +202,8 @@ class Resampling:
             )
         except Refused as refused:
             return Outcome(refused.job or job)
-        _tell_failed(error)
+        metrics().add_metric("JobFailed", MetricUnit.Count, 1)
+        logger().info("job failed", extra={"code": error.code})
         if job.attempts > 1:
             # An attempt before may have put a result, and could not write it down.
             self._results.delete(job.result_key)
@@ -207,7 +214,6 @@ class Resampling:
         ours = error if isinstance(error, ServiceError) else InternalError()
         logger().exception("attempt failed", extra={"code": ours.code, "attempt": job.attempts})
         metrics().add_metric("AttemptFailed", MetricUnit.Count, 1)
-        metrics().add_metadata("code", ours.code)
         try:
             if job.attempts >= self._settings.max_attempts:
                 now = self._clock()
@@ -219,7 +225,7 @@ class Resampling:
                     lease_expires_at=now + _ANNOUNCEMENT_LEASE_SECONDS,
                     retryable=True,
                 )
-                _tell_failed(ours)
+                metrics().add_metric("JobFailed", MetricUnit.Count, 1)
                 self._finish(failed, None, None)
             else:
                 self._store.release(job.id, now=self._clock(), holder=attempt)
@@ -325,13 +331,6 @@ class Resampling:
             self._store.record_progress(job_id, now=self._clock(), holder=attempt, progress=round(fraction, 3))
         except InternalError:
             logger().warning("progress could not be written")
-
-
-def _tell_failed(error: AudioJobError) -> None:
-    """The code beside the metric is no dimension, which would cost by the code; queries of the log find it there."""
-    logger().info("job failed", extra={"code": error.code})
-    metrics().add_metric("JobFailed", MetricUnit.Count, 1)
-    metrics().add_metadata("code", error.code)
 
 
 class _ProgressWriter:

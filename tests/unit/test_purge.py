@@ -239,3 +239,13 @@ class TestSweepAfterDeletion:
         assert purge(job.id) == []
 
         assert cloud.result_keys() == []
+
+
+def test_a_message_after_the_end_of_the_window_is_the_last(cloud: Cloud, purge: Purge) -> None:
+    """Each of many callers at once has sent one; the lease of the announcement may still run when windows are short."""
+    now = time.time()
+    job = stored(cloud, api_job(Status.PURGED, purge_at=now - 1, lease_expires_at=now + 20))
+
+    assert purge(job.id) == []
+
+    assert cloud.purge_delays() == []

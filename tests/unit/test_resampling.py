@@ -27,6 +27,7 @@ from audiojobs.errors import (
     TimeLimit,
     TruncatedAudio,
     UnsupportedFormat,
+    UploadReplaced,
 )
 from audiojobs.job import RETRY_GRACE_SECONDS, Job, Notice, Origin, Result, Source, Status, direct_job_id
 from audiojobs.links import hash_secret, parse_token
@@ -885,11 +886,16 @@ class TestDeletionMeanwhile:
         assert service.cloud.upload_keys() == []
         assert service.announced() == []
 
-    def test_a_job_that_is_deleted_and_then_fails_stays_deleted(self, service: Service) -> None:
+    @pytest.mark.parametrize("error", [CorruptAudio(), UploadReplaced()], ids=["it is broken", "it is gone"])
+    def test_a_job_that_is_deleted_and_then_fails_stays_deleted(
+        self, service: Service, error: FileError, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A deletion by the owner is no failure of ours: nothing is raised, and nothing is tried again."""
+        monkeypatch.setattr(resampling, "PROGRESS_INTERVAL_SECONDS", 1e9)
         job = service.create()
         service.cloud.upload(job.upload_key, b"noise")
         service.engine.meanwhile = lambda: self.delete(service, job.id)
-        service.engine.error = CorruptAudio()
+        service.engine.error = error
 
         outcome = service.outcome(job.upload_key)
 
