@@ -50,3 +50,13 @@ def test_nothing_runs_only_there(workflow: Path) -> None:
         command = step.get("run", "make check")
         made = re.fullmatch(r"make ([\w-]+)", command)
         assert command.startswith("apt-get update") or (made and made[1] in targets), command
+
+
+def test_the_cached_layer_is_that_of_these_sources() -> None:
+    folder = PROJECT / "layers" / "ffmpeg"
+    workflows = "".join(workflow.read_text() for workflow in WORKFLOWS)
+    patterns = re.findall(r"'(layers/ffmpeg/[^']+)'", workflows)
+
+    hashed = {path for pattern in patterns for path in PROJECT.glob(pattern)}
+
+    assert hashed == {path for path in folder.iterdir() if path.suffix in {".c", ".patch", ".py"}}
