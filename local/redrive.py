@@ -121,11 +121,15 @@ class Redrive:
 
 
 def failed_event(body: str) -> tuple[str, str]:
-    """The keys in an event that Lambda gave up, and the event as S3 sent it.
+    """The keys in an event that Lambda gave up, and the event as S3 sent it, with the id of the request that failed.
 
+    By that the function takes over from the last attempt, which may have been killed with the job in its hands.
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
-    event = json.loads(body)["requestPayload"]
+    record = json.loads(body)
+    event, context = record["requestPayload"], record["requestContext"]
+    if "requestId" in context:
+        event.setdefault("retry_of", context["requestId"])
     return ", ".join(record["s3"]["object"]["key"] for record in event["Records"]), json.dumps(event)
 
 

@@ -25,8 +25,12 @@ clients.prepare(clients.dynamodb, clients.s3, clients.events)
 
 @instrumented
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
-    """Returns the job as JSON with its ``link``; a list where the event holds several records."""
-    invocation = Invocation(context.aws_request_id, time.time() + context.get_remaining_time_in_millis() / 1000)
+    """Returns the job as JSON with its ``link``; a list where the event holds several records.
+
+    An event that was given up and is sent again bears the id of its request as ``retry_of``, and goes on with its job.
+    """
+    request_id = event.get("retry_of", context.aws_request_id)
+    invocation = Invocation(request_id, time.time() + context.get_remaining_time_in_millis() / 1000)
     views = [_view(_resampling().handle(upload, invocation)) for upload in upload_events(event)]
     return views[0] if len(views) == 1 else views
 

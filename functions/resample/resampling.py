@@ -57,7 +57,7 @@ class UploadEvent:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """``request_id`` is the same for Lambda's retries of an event; ``deadline`` is the Unix time of its end."""
+    """``request_id`` is the same for all attempts at an event; ``deadline`` is the Unix time of this one's end."""
 
     request_id: str
     deadline: float
@@ -202,11 +202,7 @@ class Resampling:
             )
         except Refused as refused:
             return Outcome(refused.job or job)
-        metrics().add_metric("JobFailed", MetricUnit.Count, 1)
-        logger().info("job failed", extra={"code": error.code})
-        if job.attempts > 1:
-            # An attempt before may have put a result, and could not write it down.
-            self._results.delete(job.result_key)
+        _tell_failed(error)
         return self._finish(job, None, None)
 
     def _give_back(self, job: Job, attempt: str, error: Exception) -> ServiceError:
@@ -214,6 +210,7 @@ class Resampling:
         ours = error if isinstance(error, ServiceError) else InternalError()
         logger().exception("attempt failed", extra={"code": ours.code, "attempt": job.attempts})
         metrics().add_metric("AttemptFailed", MetricUnit.Count, 1)
+        metrics().add_metadata("code", ours.code)
         try:
             if job.attempts >= self._settings.max_attempts:
                 now = self._clock()
@@ -225,7 +222,7 @@ class Resampling:
                     lease_expires_at=now + _ANNOUNCEMENT_LEASE_SECONDS,
                     retryable=True,
                 )
-                metrics().add_metric("JobFailed", MetricUnit.Count, 1)
+                _tell_failed(ours)
                 self._finish(failed, None, None)
             else:
                 self._store.release(job.id, now=self._clock(), holder=attempt)
@@ -237,9 +234,6 @@ class Resampling:
         """What an event still has to do for a job that it may not begin: mostly nothing."""
         now = self._clock()
         logger().info("nothing to begin", extra={"job_id": job.id, "status": job.status})
-        if job.status is Status.PROCESSING and job.attempts >= self._settings.max_attempts:
-            # Who is at work has no retries left, and may have been killed: this event may be the last there is.
-            raise LeaseHeld
         if upload and job.origin is Origin.API and job.status in (Status.READY, Status.CLAIMED, Status.PURGED):
             self._delete_original(job)
         if job.status in (Status.READY, Status.FAILED) and not job.announced:
@@ -260,9 +254,12 @@ class Resampling:
         return Outcome(job)
 
     def _finish(self, job: Job, upload: Upload | None, secret: str | None) -> Outcome:
-        """After the end of the work: the original goes, the news goes out. Each step may be done twice."""
+        """After the end of the work: what is no longer needed goes, the news goes out. Each step may be done twice."""
         if upload and job.status is Status.READY:
             self._delete_original(job)
+        if job.attempts > 1 and not job.can_become_ready:
+            # An attempt before may have put a result, and could not write it down.
+            self._results.delete(job.result_key)
         link = link_url(self._settings.public_url, job.id, secret) if secret and job.status is Status.READY else None
         self._announcer.announce(job, link=link)
         self._store.end_announcement(job.id)
@@ -331,6 +328,13 @@ class Resampling:
             self._store.record_progress(job_id, now=self._clock(), holder=attempt, progress=round(fraction, 3))
         except InternalError:
             logger().warning("progress could not be written")
+
+
+def _tell_failed(error: AudioJobError) -> None:
+    """The code beside the metric is no dimension, which would cost by the code; queries of the log find it there."""
+    logger().info("job failed", extra={"code": error.code})
+    metrics().add_metric("JobFailed", MetricUnit.Count, 1)
+    metrics().add_metadata("code", error.code)
 
 
 class _ProgressWriter:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
@@ -24,6 +25,7 @@ from audiojobs import clients
 from audiojobs.errors import AlreadyDownloaded, AudioJobError, InternalError
 from audiojobs.job import Job, Origin, Status, direct_job_id
 from audiojobs.links import hash_secret
+from audiojobs.store import JobStore
 from resample.resampling import UploadEvent
 from tests.unit.cloud import Cloud
 from tests.unit.in_memory_aws import Perform, StoredObject
@@ -86,6 +88,27 @@ def conversion(data: bytes, origin: Origin, **settings: Any) -> Work:
             assert opening == {links[-1]}, "the link that was told last is the one that works"
 
     return Work(lambda service: upload(service, data, origin), resample, check, **settings)
+
+
+def vanished() -> Work:
+    """The attempt before has put a result, and died before it could write that down."""
+
+    def prepare(service: Service) -> UploadEvent:
+        event = upload(service, b"sound", Origin.DIRECT)
+        with patch.object(JobStore, "complete", side_effect=Killed), pytest.raises(Killed):
+            resample(service, event)
+        job = job_of(service, event)
+        assert service.results.exists(job.result_key)
+        service.uploads.delete(job)
+        return event
+
+    def check(service: Service, event: UploadEvent) -> None:
+        job = job_of(service, event)
+        assert (job.status, job.error and job.error.code) == (Status.FAILED, "upload-replaced")
+        assert objects(service, RESULTS) == {}
+        assert job.announced
+
+    return Work(prepare, resample, check)
 
 
 def ready(service: Service) -> tuple[Job, str]:
@@ -198,6 +221,7 @@ WORKS = {
     "API job, kept": conversion(b"sound", Origin.API, keep_originals=True),
     "corrupt direct upload": conversion(b"corrupt", Origin.DIRECT),
     "corrupt API job": conversion(b"corrupt", Origin.API),
+    "upload that vanished": vanished(),
     "create": create(),
     "claim": claim(),
     "claim without a key": claim(key=None),
@@ -274,6 +298,7 @@ def test_one_call_fails(name: str, fault: Fault, services: Callable[[Work], Serv
     for broken, operation in enumerate(calls_of(work, services(work))):
         service = services(work)
         subject = work.prepare(service)
+        attempts = job_of(service, subject).attempts if name == "upload that vanished" else 0
         service.aws.around = Calls(broken, fault)
         POINTS.append((name, broken, operation, fault))
 
@@ -291,7 +316,7 @@ def test_one_call_fails(name: str, fault: Fault, services: Callable[[Work], Serv
 
         work.check(service, subject)
         if fault is Fault.SENT_TWICE and work.run is resample:
-            assert job_of(service, subject).attempts == 1, "one attempt is counted once"
+            assert job_of(service, subject).attempts == attempts + 1, "one attempt is counted once"
         assert len({event["DetailType"] for event in service.aws.events}) <= 1, "the end is told as one thing"
 
 

@@ -24,6 +24,8 @@ class Stack:
     queues: dict[str, str]
     sent: list[str] = field(default_factory=list)
     """Keys of the events that the function was invoked with."""
+    retried: list[str | None] = field(default_factory=list)
+    """And of which request each is a retry."""
     on_invoke: Callable[[], None] = lambda: None
 
     def describe_stack_resource(self, *, StackName: str, LogicalResourceId: str) -> Any:  # noqa: ARG002, N803
@@ -33,7 +35,9 @@ class Stack:
     def invoke(self, *, FunctionName: str, InvocationType: str, Payload: str) -> None:  # noqa: N803
         assert (FunctionName, InvocationType) == ("ResampleFunction", "Event")
         self.on_invoke()
-        self.sent.append(json.loads(Payload)["Records"][0]["s3"]["object"]["key"])
+        event = json.loads(Payload)
+        self.sent.append(event["Records"][0]["s3"]["object"]["key"])
+        self.retried.append(event.get("retry_of"))
 
 
 @pytest.fixture
@@ -64,10 +68,11 @@ def run(stack: Stack, sqs: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     return run
 
 
-def fail(sqs: Any, stack: Stack, key: str) -> None:
+def fail(sqs: Any, stack: Stack, key: str, *, request_id: str = "request", **of_event: str) -> None:
     """Put an event where Lambda puts one that it gives up."""
-    event = {"Records": [{"s3": {"object": {"key": key}}}]}
-    record = {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": event}
+    event = {"Records": [{"s3": {"object": {"key": key}}}], **of_event}
+    context = {"requestId": request_id, "condition": "RetriesExhausted"}
+    record = {"requestContext": context, "requestPayload": event}
     sqs.send_message(QueueUrl=stack.queues[EVENTS], MessageBody=json.dumps(record))
 
 
@@ -108,6 +113,16 @@ def test_what_fails_again_at_once_is_not_sent_for_ever(stack: Stack, sqs: Any, r
     assert visible(sqs, stack, EVENTS) == 1
 
 
+def test_an_event_bears_the_request_that_first_failed(stack: Stack, sqs: Any, run: Callable[..., Outcome]) -> None:
+    """The last attempt of that, or of this one, may have been killed with the job in its hands."""
+    fail(sqs, stack, "first.wav", request_id="first")
+    fail(sqs, stack, "again.wav", request_id="second", retry_of="first")
+
+    run()
+
+    assert stack.retried == ["first", "first"]
+
+
 def test_what_could_not_be_sent_stays(stack: Stack, sqs: Any, run: Callable[..., Outcome]) -> None:
     for number in range(5):
         fail(sqs, stack, f"{number}.wav")
@@ -126,8 +141,15 @@ def test_what_could_not_be_sent_stays(stack: Stack, sqs: Any, run: Callable[...,
 
 @pytest.mark.parametrize(
     "body",
-    ["", "[]", "null", '{"requestPayload": {}}', '{"requestPayload": {"Records": [{"s3": 1}]}}'],
-    ids=["empty", "list", "null", "no records", "no object"],
+    [
+        "",
+        "[]",
+        "null",
+        '{"requestContext": {}, "requestPayload": {}}',
+        '{"requestContext": {}, "requestPayload": {"Records": [{"s3": 1}]}}',
+        '{"requestContext": null, "requestPayload": {"Records": []}}',
+    ],
+    ids=["empty", "list", "null", "no records", "no object", "no context"],
 )
 def test_what_is_no_failed_event_stays(stack: Stack, sqs: Any, run: Callable[..., Outcome], body: str) -> None:
     sqs.send_message(QueueUrl=stack.queues[EVENTS], MessageBody=body or " ")

@@ -105,6 +105,25 @@ def test_what_tells_two_uploads_of_a_key_apart(values: dict[str, Any], version: 
     assert event == UploadEvent("uploads", "key", version, "abc")
 
 
+def test_an_event_that_is_sent_again_goes_on_as_the_request_that_failed(
+    cloud: Cloud, handler: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.upload("any/key.wav")
+    event = s3_event(cloud.upload_bucket, "any/key.wav")
+
+    def kill(*_: object, **__: object) -> Converted:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resampling, "convert", kill)
+        with pytest.raises(KeyboardInterrupt):
+            handler(event)
+    failed = cloud.job(direct_job_id(cloud.upload_bucket, "any/key.wav", "0055AED6DCD90281E5")).lease_request_id
+
+    assert handler({**event, "retry_of": "another"})["status"] == "processing"
+    assert handler({**event, "retry_of": failed})["status"] == "ready"
+
+
 def test_the_example_event_is_one_upload() -> None:
     (event,) = upload_events(json.loads((EVENTS / "s3-put.json").read_text()))
 

@@ -105,7 +105,7 @@ class World:
     service: Service
     events: list[UploadEvent] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
-    failed: list[UploadEvent] = field(default_factory=list)
+    failed: list[Request] = field(default_factory=list)
     calls: list[Task] = field(default_factory=list)
     deliveries: list[tuple[Task, QueuedMessage]] = field(default_factory=list)
     tokens: dict[str, list[str]] = field(default_factory=dict)
@@ -185,7 +185,7 @@ class Jobs(RuleBasedStateMachine):
     @precondition(lambda self: self.world.failed)
     @rule(plan=plans(11))
     def send_a_failed_event_again(self, plan: Any) -> None:
-        self._invoke(self.world.failed.pop(), plan)
+        self._send_again(plan)
 
     @precondition(lambda self: self.world.events)
     @rule(pick=picks, calls=st.integers(0, 10), fault=st.sampled_from(Fault))
@@ -316,8 +316,7 @@ class Jobs(RuleBasedStateMachine):
                 self._jump_to(waiting[0].next_at)
                 self._attempt(waiting[0], (None, None))
             elif self.world.failed:
-                self._jump_to(self.service.now + LAMBDA_SECONDS)
-                self._invoke(self.world.failed.pop(), (None, None))
+                self._send_again((None, None))
             elif self.aws.messages:
                 self._jump_to(max(self.service.now, self.aws.messages[0].due_at))
                 self._deliver(self.aws.messages[0], (None, None))
@@ -372,6 +371,12 @@ class Jobs(RuleBasedStateMachine):
         self._attempt(request, plan)
         return request
 
+    def _send_again(self, plan: Any) -> None:
+        failed = self.world.failed.pop()
+        request = Request(failed.event, failed.id)
+        self.world.requests.append(request)
+        self._attempt(request, plan)
+
     def _attempt(self, request: Request, plan: Any) -> None:
         deadline = self.service.now + LAMBDA_SECONDS
         request.attempts += 1
@@ -410,7 +415,7 @@ class Jobs(RuleBasedStateMachine):
                     world.tokens.setdefault(attempt.result.job.id, []).append(token)
             elif request.attempts > RETRIES:
                 world.requests.remove(request)
-                world.failed.append(request.event)
+                world.failed.append(request)
             else:
                 request.next_at = self.service.now + 60 * request.attempts
         for delivery, message in [(task, message) for task, message in world.deliveries if task.has_ended]:

@@ -141,7 +141,7 @@ class TimeLimit(ServiceError):
 
 
 class LeaseHeld(ServiceError):
-    """Another is at work and may have been killed; this event may be the last that the job has."""
+    """Another is about to tell of the job's end, and may have been killed; this event may be the last there is."""
 
     code = "job-busy"
     title = "The job is still leased to another attempt"
