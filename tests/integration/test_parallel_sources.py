@@ -17,7 +17,7 @@ from tests.integration.converting import run_engine
 from tests.integration.test_parallel_encoding import MUSIC, decoded
 
 SECONDS = 40
-MPEG_FRAMES = 450  # of sound in the result, that there be joins
+MPEG_FRAMES = 600  # of sound in the result: enough for a join or two, mostly
 SOURCE_RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 176_400, 192_000)
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 # Each channel of six is another mix of the two voices.
@@ -113,7 +113,7 @@ def test_every_source_rate_every_depth_and_every_layout(
         make_source(tmp_path / "music.wav", sample_rate, channels, depth, wishes), wishes
     )
 
-    assert joins[-1] >= 1
+    assert len(joins) == 1, "several encoders did it"
 
 
 @pytest.mark.long
@@ -125,4 +125,4 @@ def test_every_combination_of_them(
         make_source(tmp_path / "music.wav", sample_rate, channels, depth, wishes), wishes
     )
 
-    assert joins[-1] >= 1
+    assert len(joins) == 1, "several encoders did it"

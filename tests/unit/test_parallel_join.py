@@ -13,7 +13,7 @@ from resample.parallel.failure import ParallelEncodingFailed
 from resample.parallel.join import AGREEMENT_FRAMES, SILENT_AGREEMENT_FRAMES, Join, last_frames
 from resample.parallel.stream import EncodedStream, Expected
 
-BIT_RATES = {9: 128_000, 13: 256_000}
+BIT_RATES = {9: 128_000, 13: 256_000, 14: 320_000}
 SIDE_INFO_BYTES = 17
 EXPECTED = Expected(sample_rate=32_000, channels=1, bit_rate=None)
 
@@ -131,6 +131,23 @@ def test_a_constant_bit_rate_is_joined_only_where_the_reservoirs_are_alike() -> 
         (first.main_data_begin(at), second.main_data_begin(at)) for at in range(index - AGREEMENT_FRAMES + 1, index)
     ]
     assert all(begin == second_begin for begin, second_begin in begins)
+
+
+@pytest.mark.parametrize(
+    ("bit_rate_index", "joined_alike"), [(13, False), (14, True)], ids=["spare-bits", "short-of-bits"]
+)
+def test_a_variable_bit_rate_that_is_short_of_bits_is_joined_only_where_the_reservoirs_are_alike(
+    bit_rate_index: int, joined_alike: bool
+) -> None:
+    wanted = [Sound(8 * 500, index) for index in range(100)]
+    first = stream(0, lay(wanted, bit_rate_index=bit_rate_index, reservoir=511))
+    second = stream(0, lay(wanted, bit_rate_index=bit_rate_index, reservoir=100))
+
+    index = Join(first, second, constant_bit_rate=False).find()
+
+    assert index == AGREEMENT_FRAMES - 1 + (20 if joined_alike else 0)
+    assert first.main_data_begin(19) > second.main_data_begin(19)
+    assert first.main_data_begin(20) == second.main_data_begin(20)
 
 
 def test_silence_proves_nothing_for_a_long_time() -> None:

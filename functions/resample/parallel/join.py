@@ -6,11 +6,17 @@ longest agreement that was an accident lasted 9 MPEG frames.
 
 At a constant bit rate everything must agree, with it the fill of the bit reservoir: then the second encoder's bytes
 simply follow the first one's. At a variable one the reservoirs of two encoders keep apart for minutes, but what is
-encoded does not depend on them; so only that must agree, and the join takes the first MPEG frame at which the reservoir
+encoded hardly depends on them; so only that must agree, and the join takes the first MPEG frame at which the reservoir
 that the first encoder leaves is at least what the second one needs. The few bytes between are wasted.
+
+It does depend on them where an MPEG frame takes the largest bit rate and is still short of bits: LAME then makes do
+with what is in the reservoir. Sound that asks for that again and again (V0, and loud) is joined only where the
+reservoirs are equal; elsewhere a single MPEG frame may come out otherwise, as far from its source, long after a join.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 from resample.parallel.failure import ParallelEncodingFailed
 from resample.parallel.stream import EncodedStream
@@ -21,6 +27,10 @@ AGREEMENT_FRAMES = 32
 SILENT_AGREEMENT_FRAMES = 512
 """MPEG frames of any kind that are enough. The slowest memory in LAME, the adaptation of its threshold of hearing to
 the loudness, moves by 7.5% in an MPEG frame and over its whole range in about 100."""
+
+SHORTAGE_FRAMES = 64
+MANY_SHORTAGES = 16
+"""Where so many of the last MPEG frames have the largest bit rate, variable rates are joined at equal reservoirs."""
 
 
 class Join:
@@ -33,6 +43,7 @@ class Join:
         self._next = second.first
         self._agreeing = 0
         self._agreeing_with_sound = 0
+        self._shortages: deque[bool] = deque(maxlen=SHORTAGE_FRAMES)
         self._room = 0  # bytes of main data in the MPEG frames of `first` that can still be changed
 
     def find(self) -> int | None:
@@ -46,8 +57,9 @@ class Join:
             area_start, area_end = first.main_data_area(index)
             self._room += area_end - area_start
             begin, second_begin = first.main_data_begin(index), second.main_data_begin(index)
+            self._shortages.append(second.has_largest_bit_rate(index))
             agrees = content == second.content(index)
-            if self._constant_bit_rate:
+            if self._constant_bit_rate or sum(self._shortages) >= MANY_SHORTAGES:
                 agrees = agrees and begin == second_begin
             if not agrees:
                 self._agreeing = self._agreeing_with_sound = 0
