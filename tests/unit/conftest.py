@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,12 @@ from api import app as api_app
 from audiojobs import clients, telemetry
 from purge import app as purge_app
 from resample import app as resample_app
+from resample import resampling
+from resample.containers import WAV
+from resample.engine import Converted
 from tests.unit.cloud import REGION, Cloud
-from tests.unit.gateway import Api
+from tests.unit.gateway import Api, FakeLambdaContext
+from tests.unit.samples import RESULT, SOURCE
 
 SERVICE = "audio-resampler"
 
@@ -87,6 +92,24 @@ class Logs:
 
     def codes(self) -> list[str]:
         return [line["code"] for line in self.lines() if "code" in line]
+
+
+@pytest.fixture
+def handler(
+    configure: Callable[..., None], logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[dict[str, Any]], Any]:
+    """The resampling function, with an engine that takes anything for a WAV file and makes the same of it."""
+
+    def convert(_source: object, _container: object, _conversion: object, mp3: Path, **_: object) -> Converted:
+        assert not {"..", "etc"} & set(mp3.parts), "no key becomes a path"
+        mp3.write_bytes(b"MP3")
+        return Converted(SOURCE, RESULT, ())
+
+    monkeypatch.setattr(resampling, "identify", lambda *_: WAV)
+    monkeypatch.setattr(resampling, "passthrough_result", lambda *_: None)
+    monkeypatch.setattr(resampling, "convert", convert)
+    configure(PUBLIC_URL="https://audio.example.com/v1")
+    return lambda event: resample_app.lambda_handler(event, FakeLambdaContext(remaining_milliseconds=900_000))
 
 
 @pytest.fixture

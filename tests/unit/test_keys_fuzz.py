@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, unquote
 
@@ -13,13 +12,8 @@ from hypothesis import strategies as st
 
 from audiojobs.job import Status, direct_job_id
 from audiojobs.objects import content_disposition
-from resample import resampling
-from resample.app import lambda_handler, upload_events
-from resample.containers import WAV
-from resample.engine import Converted
+from resample.app import upload_events
 from tests.unit.cloud import Cloud
-from tests.unit.gateway import FakeLambdaContext
-from tests.unit.samples import RESULT, SOURCE
 
 MAX_KEY_BYTES = 1024
 UNSHRUNK = (Phase.explicit, Phase.generate)
@@ -80,20 +74,6 @@ def test_the_event_tells_the_key(key: str) -> None:
 @given(KEYS, st.text(st.characters(codec="utf-8"), max_size=9))
 def test_two_keys_never_share_a_job(key: str, other: str) -> None:
     assert (direct_job_id("b", key, "1") == direct_job_id("b", key + other, "1")) is not bool(other)
-
-
-@pytest.fixture
-def handler(configure: Callable[..., None], logs: object, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    def convert(_source: object, _container: object, _conversion: object, mp3: Path, **_: object) -> Converted:
-        assert not {"..", "etc"} & set(mp3.parts), "no key becomes a path"
-        mp3.write_bytes(b"MP3")
-        return Converted(SOURCE, RESULT, ())
-
-    monkeypatch.setattr(resampling, "identify", lambda *_: WAV)
-    monkeypatch.setattr(resampling, "passthrough_result", lambda *_: None)
-    monkeypatch.setattr(resampling, "convert", convert)
-    configure(PUBLIC_URL="https://audio.example.com/v1")
-    return lambda event: lambda_handler(event, FakeLambdaContext(remaining_milliseconds=900_000))
 
 
 def _goes_through(cloud: Cloud, handler: Callable[..., Any], key: str) -> None:

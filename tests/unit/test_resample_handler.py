@@ -14,13 +14,11 @@ import pytest
 from audiojobs.errors import AudioJobError, CorruptAudio, ServiceError, TimeLimit
 from audiojobs.job import Status, direct_job_id
 from resample import resampling
-from resample.app import lambda_handler, upload_events
-from resample.containers import WAV
+from resample.app import upload_events
 from resample.engine import Converted
 from resample.resampling import UploadEvent
 from tests.unit.cloud import Cloud
 from tests.unit.conftest import Logs
-from tests.unit.gateway import FakeLambdaContext
 from tests.unit.samples import RESULT, SOURCE
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -33,21 +31,6 @@ def s3_event(bucket: str, *keys: str) -> dict[str, Any]:
 def s3_record(bucket: str, key: str, **values: Any) -> dict[str, Any]:
     described = {"key": quote_plus(key, safe="/"), "size": 5, "eTag": "", "sequencer": "0055AED6DCD90281E5", **values}
     return {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": bucket}, "object": described}}
-
-
-@pytest.fixture
-def handler(
-    configure: Callable[..., None], logs: Logs, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[dict[str, Any]], Any]:
-    def convert(_source: object, _container: object, _conversion: object, mp3: Path, **_: object) -> Converted:
-        mp3.write_bytes(b"MP3")
-        return Converted(SOURCE, RESULT, ())
-
-    monkeypatch.setattr(resampling, "identify", lambda *_: WAV)
-    monkeypatch.setattr(resampling, "passthrough_result", lambda *_: None)
-    monkeypatch.setattr(resampling, "convert", convert)
-    configure(PUBLIC_URL="https://audio.example.com/v1")
-    return lambda event: lambda_handler(event, FakeLambdaContext(remaining_milliseconds=900_000))
 
 
 def test_an_upload_gives_the_job_and_its_link(cloud: Cloud, handler: Callable[..., Any]) -> None:
