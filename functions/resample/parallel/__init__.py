@@ -9,7 +9,8 @@ bit by bit, and from there on they always will. So:
   next one began, until its MPEG frames and those of the next one agree for a while (:mod:`.join`). There the stream
   goes over to the next encoder's, and the encoder that became free starts again further on (:mod:`.plan`).
 - Nothing is assumed to have converged: what never agrees is never joined, and the first encoder goes on to the end.
-  The result is always what one encoder would have written; only the time varies.
+  The result is what one encoder would have written; only the time varies. (At a variable bit rate single MPEG frames
+  may be rounded otherwise; :mod:`.join` tells why.)
 - The PCM comes from one process that decodes and resamples, for every format and with the resampler's exact state. It
   goes through the kernel from pipe to memory to pipe (:mod:`.window`), never through Python, and at most
   :data:`~resample.parallel.encode.WINDOW_BYTES` of it wait.
