@@ -40,6 +40,7 @@ from tests.audio import hostile
 
 EXAMPLES_IN_CI = 250
 EXAMPLES_IN_ALL = 4_000
+MAX_CPU_SECONDS = 3
 
 _MAGICS = (
     *(b"", b"\0" * 9, b"ID3\x03\0\0\0\0\0\x05", b"ID3\x04\0\x10\x7f\x7f\x7f\x7f", b"fLaC\0\0\0\x22", b"OggS\0\2"),
@@ -227,7 +228,7 @@ _SLOWEST = b"\xff\xf3\x14\xc4" * 48_000 + b"\x01" * 30
 def _holds(check: Property, examples: int) -> None:
     @settings(
         max_examples=examples,
-        deadline=3000,
+        deadline=None,
         database=None,
         derandomize=True,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -237,7 +238,9 @@ def _holds(check: Property, examples: int) -> None:
     @example(b"\xff" * 200_000)
     @example(b"\xff\xfb" * 100_000)
     def run(content: bytes) -> None:
+        started = time.thread_time()
         check(content)
+        assert time.thread_time() - started < MAX_CPU_SECONDS
 
     run()
 
@@ -300,10 +303,10 @@ def test_what_ffprobe_may_say(streams: list[dict[str, Any]], duration: object) -
 def test_the_slowest_file_is_not_slow() -> None:
     container = _identified(_SLOWEST)
     assert container is not None
-    started = time.monotonic()
+    started = time.thread_time()
 
     assert (
         passthrough_result(CountingReader(_SLOWEST), len(_SLOWEST), Conversion(sample_rate=24_000), container) is None
     )
 
-    assert time.monotonic() - started < 2
+    assert time.thread_time() - started < MAX_CPU_SECONDS
