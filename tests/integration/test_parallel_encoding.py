@@ -527,7 +527,7 @@ def test_other_programs_find_no_fault_and_agree_on_the_length(
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("sample_rate", sorted(BIT_RATES))
 def test_every_rate_of_mp3(sample_rate: int, channels: int, tmp_path: Path) -> None:
-    samples = pcm("fades", channels=channels)
+    samples = pcm("fades", channels=channels)[: SECONDS // 2 * 32_000 * 4 * channels]
     rates: list[dict[str, int]] = [
         *({"bit_rate": rate} for rate in BIT_RATES[sample_rate]),
         *({"vbr_quality": quality} for quality in range(10)),

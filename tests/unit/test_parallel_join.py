@@ -150,6 +150,18 @@ def test_a_variable_bit_rate_that_is_short_of_bits_is_joined_only_where_the_rese
     assert first.main_data_begin(20) == second.main_data_begin(20)
 
 
+@pytest.mark.parametrize("written", [0, 40, 200])
+def test_what_is_written_already_is_not_changed(written: int) -> None:
+    wanted = [Sound(8 * 500, index) for index in range(300)]
+    first, second = stream(0, lay(wanted)), stream(0, lay(wanted))
+
+    index = Join(first, second, constant_bit_rate=True, written=written).find()
+
+    assert index is not None
+    assert index >= written
+    assert len(last_frames(first, second, written, index)) == sum(first.lengths(written, index))
+
+
 def test_silence_proves_nothing_for_a_long_time() -> None:
     silence = [Sound(0, 0)] * (SILENT_AGREEMENT_FRAMES + 10)
     first, second = stream(0, lay(silence, reservoir=511)), stream(0, lay(silence, reservoir=511))

@@ -210,7 +210,12 @@ class _Work:
         while len(self._encoders) > 1 and self._has_head():
             first, second = self._encoders[0], self._encoders[1]
             if self._join is None:
-                self._join = Join(first.stream, second.stream, constant_bit_rate=self._encoding.bit_rate is not None)
+                self._join = Join(
+                    first.stream,
+                    second.stream,
+                    constant_bit_rate=self._encoding.bit_rate is not None,
+                    written=self._written,
+                )
             index = self._join.find()
             if index is not None:
                 self._write_what_is_certain()

@@ -34,12 +34,19 @@ MANY_SHORTAGES = 16
 
 
 class Join:
-    """Looks for the MPEG frame at which ``second`` can take over from ``first``. Ask :meth:`find` as they grow."""
+    """Looks for the MPEG frame at which ``second`` can take over from ``first``. Ask :meth:`find` as they grow.
 
-    def __init__(self, first: EncodedStream, second: EncodedStream, *, constant_bit_rate: bool) -> None:
+    ``written`` is the first MPEG frame that can still be changed: an encoder before these two may have gone on beyond
+    the place where ``second`` began.
+    """
+
+    def __init__(
+        self, first: EncodedStream, second: EncodedStream, *, constant_bit_rate: bool, written: int = 0
+    ) -> None:
         self._first = first
         self._second = second
         self._constant_bit_rate = constant_bit_rate
+        self._written = written
         self._next = second.first
         self._agreeing = 0
         self._agreeing_with_sound = 0
@@ -54,8 +61,9 @@ class Join:
             self._next += 1
             content = first.content(index)
             room = self._room
-            area_start, area_end = first.main_data_area(index)
-            self._room += area_end - area_start
+            if index >= self._written:
+                area_start, area_end = first.main_data_area(index)
+                self._room += area_end - area_start
             begin, second_begin = first.main_data_begin(index), second.main_data_begin(index)
             self._shortages.append(second.has_largest_bit_rate(index))
             agrees = content == second.content(index)
@@ -67,7 +75,7 @@ class Join:
             self._agreeing += 1
             self._agreeing_with_sound += bool(content.main_data)
             proven = self._agreeing_with_sound >= AGREEMENT_FRAMES or self._agreeing >= SILENT_AGREEMENT_FRAMES
-            if proven and second_begin <= begin <= room:
+            if proven and index >= self._written and second_begin <= begin <= room:
                 return index
         return None
 
