@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -257,11 +258,11 @@ def scripts(port: int) -> Iterator[Case]:
 
     ``port`` is where somebody listens.
     """
-    for name, script in _SCRIPTS.items():
-        for number, url in enumerate(_URLS):
-            disguise = sorted(_DISGUISES)[number % len(_DISGUISES)]
-            text = script.replace("{url}", url).replace("{port}", str(port))
-            yield Case(f"script-{name}-{number}-{disguise}", _DISGUISES[disguise] + text.encode())
+    for (name, script), (number, url), (disguise, head) in product(
+        _SCRIPTS.items(), enumerate(_URLS), _DISGUISES.items()
+    ):
+        text = script.replace("{url}", url).replace("{port}", str(port))
+        yield Case(f"script-{name}-{number}-{disguise}", head + text.encode())
 
 
 def references(port: int) -> Iterator[Case]:

@@ -30,6 +30,7 @@ from resample.incoming import Incoming
 from resample.passthrough import passthrough_result
 from tests.audio import broken, hostile
 from tests.audio.hostile import Case
+from tests.audio.programs import full_ffmpeg
 from tests.integration.converting import identify_file, run_engine
 
 MUTATIONS_IN_CI = 160
@@ -59,9 +60,11 @@ def _listening() -> Iterator[tuple[int, list[str]]]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=listen, args=(server,))
         thread.start()
-        yield server.getsockname()[1], callers
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join()
+        try:
+            yield server.getsockname()[1], callers
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def _end_of(case: Case, conversion: Conversion, folder: Path) -> tuple[str, float]:
@@ -149,11 +152,37 @@ def test_attacks_made_by_hand(tmp_path: Path) -> None:
     with _listening() as (port, callers):
         cases = hostile.by_hand(port)
         # The many scripts and first bytes are refused within a millisecond; of what ffmpeg sees, a part will do.
-        ends = _all_end_well(cases[::4], tmp_path)
+        ends = _all_end_well(cases[::5], tmp_path)
 
     assert callers == []
     assert ends["unsupported-format"] > 30
     assert ends["ready"] > 5
+
+
+@pytest.mark.parametrize(
+    ("script", "careless"),
+    [("hls", ("-allowed_extensions", "ALL", "-extension_picky", "0")), ("ffconcat", ("-safe", "0"))],
+    ids=["hls", "ffconcat"],
+)
+def test_a_careless_ffmpeg_is_heard(tmp_path: Path, script: str, careless: tuple[str, ...]) -> None:
+    """The scripts work, and somebody listens: a full ffmpeg that is allowed everything does call."""
+    with _listening() as (port, callers):
+        case = next(case for case in hostile.scripts(port) if case.name == f"script-{script}-0-plain")
+        (tmp_path / "script").write_bytes(case.content)
+        demuxer = {"ffconcat": "concat"}.get(script, script)
+        command = [full_ffmpeg(), "-nostdin", "-protocol_whitelist", "file,http,tcp", *careless, "-f", demuxer]
+        process = subprocess.Popen(
+            [*command, "-i", tmp_path / "script", "-f", "null", "-"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 30
+        while not callers and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+
+    assert callers
 
 
 @pytest.mark.long
