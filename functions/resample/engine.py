@@ -81,8 +81,8 @@ def convert(
     :class:`~audiojobs.errors.TruncatedAudio`, :class:`~audiojobs.errors.UnsupportedFormat`,
     :class:`~audiojobs.errors.UploadTooLarge` for the file's faults; :class:`~audiojobs.errors.TimeLimit` and
     :class:`~audiojobs.errors.InternalError` for ours; and whatever an :class:`~resample.incoming.Incoming` raises.
-    With ``conversion.allow_partial`` a truncated or damaged file gives
-    what there is, and a warning, unless that is nothing.
+    With ``conversion.allow_partial`` a truncated or damaged file gives what there is, and a warning, unless that is
+    nothing.
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ffmpeg-", dir=destination.parent) as name:
