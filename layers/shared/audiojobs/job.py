@@ -153,7 +153,7 @@ class Job:
     @property
     def can_become_ready(self) -> bool:
         """Whether an attempt, under way or still to come, may end with a result; otherwise none may be left lying."""
-        return self.status is not Status.PURGED and not (self.status is Status.FAILED and not self.retryable)
+        return self.retryable if self.status is Status.FAILED else self.status is not Status.PURGED
 
     def seen_at(self, now: float) -> Job:
         """The job as it is at ``now``, whatever was last written.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -27,7 +28,7 @@ class PurgeSchedule:
 
         Raises :class:`~audiojobs.errors.InternalError` when it can't be scheduled.
         """
-        delay = min(MAX_DELAY_SECONDS, max(0, -int(-delay_seconds // 1)))
+        delay = min(MAX_DELAY_SECONDS, max(0, math.ceil(delay_seconds)))
         try:
             self._client.send_message(
                 QueueUrl=self._queue_url, MessageBody=json.dumps({"job_id": job_id}), DelaySeconds=delay
