@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 MAX_MEMORY_BYTES = 768 << 20
 """Of anonymous memory for one program. 64 channels at 768 kHz took less than 192 MiB, and so did a cover of 100 MB and
-the index of an MP4 of 60 hours; filling a gap of ten minutes in an MP4 takes 450."""
+the index of an MP4 of 60 hours; filling one gap of ten minutes in an MP4 takes 450 to 500 for 48 kHz stereo."""
 
 MAX_WRITTEN_BYTES = 10 << 30
 """For one file. Lambda's ``/tmp`` ends there."""
