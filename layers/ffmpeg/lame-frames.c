@@ -35,7 +35,7 @@ static lame_t started(int sample_rate, int channels, const char *rate)
         lame_set_brate(lame, atoi(rate) / 1000);
     }
     lame_set_bWriteVbrTag(lame, 0);
-    if (lame_init_params(lame) < 0)
+    if (lame_init_params(lame) < 0 || lame_get_out_samplerate(lame) != sample_rate)
         fail("LAME does not have these rates");
     return lame;
 }

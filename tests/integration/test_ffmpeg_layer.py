@@ -132,6 +132,7 @@ def test_own_build_tells_nothing_of_the_machine_that_made_it(own_bin_dir: Path) 
     ("arguments", "pcm", "complaint"),
     [
         (("32000", "2", "128000"), bytes(8 * 5000 + 4), "the PCM breaks off"),
+        (("31000", "2", "128000"), b"", "LAME does not have these rates"),
         (("32000", "3", "128000"), b"", "usage"),
         (("32000", "2"), b"", "usage"),
     ],
