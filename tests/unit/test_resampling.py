@@ -574,9 +574,10 @@ class TestKilledInvocations:
             assert list(service.scratch.iterdir()) == [anothers]
             at_work.kill()
 
-    def test_a_duplicate_does_not_wait(self, service: Service) -> None:
+    def test_until_the_invocation_must_have_ended_a_duplicate_does_nothing(self, service: Service) -> None:
         service.cloud.upload(KEY, b"sound")
         self.kill(service, KEY)
+        service.clock.now += 899
 
         assert service.outcome(KEY, request_id="duplicate").job.status is Status.PROCESSING
         assert service.engine.runs == 1

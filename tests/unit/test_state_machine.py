@@ -482,7 +482,7 @@ class Jobs(RuleBasedStateMachine):
             if before.status is Status.FAILED:
                 assert before.retryable
             if before.lease_holder != after.lease_holder and before.status is Status.PROCESSING:
-                assert now >= before.lease_expires_at or before.lease_request_id == after.lease_request_id
+                assert before.lease_request_id == after.lease_request_id or self._has_ended(before), "still at work"
         if before and before.lease_holder == after.lease_holder:
             assert before.attempts == after.attempts, "one attempt is counted once"
             if before.secret_hash != after.secret_hash and after.status is before.status:
@@ -532,6 +532,10 @@ class Jobs(RuleBasedStateMachine):
 
     def _jobs(self) -> list[Job]:
         return list(self.parsed.values())
+
+    def _has_ended(self, job: Job) -> bool:
+        attempt = self.world.holders[job.lease_holder or ""]
+        return self.service.now >= job.lease_expires_at and (attempt is None or attempt.has_ended)
 
     def _pick_id(self, pick: int) -> str:
         return list(self.aws.items)[pick % len(self.aws.items)]
