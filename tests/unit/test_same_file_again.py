@@ -12,9 +12,11 @@ from collections.abc import Callable
 import pytest
 
 from audiojobs.job import Job, Status
+from audiojobs.objects import UploadObjects
 from purge.app import lambda_handler
 from tests.unit.cloud import Cloud
 from tests.unit.gateway import Api, FakeLambdaContext
+from tests.unit.in_memory_aws import AwsInMemory, Perform
 from tests.unit.samples import api_job, direct_job
 from tests.unit.test_resampling import KEY, Service, service
 
@@ -61,6 +63,32 @@ def test_it_outlives_a_late_purge_message_of_the_first_job(api: Api, cloud: Clou
     purge(first)
 
     assert cloud.upload_keys() == [KEY]
+
+
+def test_with_other_options_it_outlives_the_deletion_of_the_first_job_even_within_a_second(
+    api: Api, cloud: Cloud
+) -> None:
+    etag = cloud.upload(KEY, b"the same file", bit_rate="64000")
+    first = direct_job(Status.CLAIMED, upload_key=KEY, upload_etag=f'"{etag}"', created_at=time.time() + 60)
+    cloud.store.create(first)
+
+    assert api.delete(f"/jobs/{first.id}").status == 204
+
+    assert cloud.upload_keys() == [KEY]
+
+
+def test_another_file_outlives_the_deletion_even_if_it_comes_between_look_and_deletion() -> None:
+    def replaced_at_last(operation: str, perform: Perform) -> object:
+        if operation == "DeleteObject":
+            aws.put("uploads", KEY, b"another file")
+        return perform()
+
+    aws = AwsInMemory(lambda: 1_800_000_000.0, replaced_at_last)
+    etag = aws.put("uploads", KEY, b"the first file").etag
+
+    UploadObjects(aws.client(), "uploads").delete(direct_job(upload_key=KEY, upload_etag=etag, created_at=aws.clock()))
+
+    assert aws.objects["uploads", KEY].body == b"another file"
 
 
 @pytest.mark.parametrize("make", [api_job, direct_job], ids=["api", "direct"])
