@@ -74,7 +74,7 @@ def test_a_duplicate_event(cloud: Cloud, service: Api) -> None:
     with calls() as found:
         resample(cloud, "song.wav")
 
-    assert found == ["HeadObject", "GetItem"]
+    assert found == ["HeadObject", "GetItem", "UpdateItem", "GetItem"]
 
 
 def test_a_file_that_is_passed_through(cloud: Cloud, service: Api) -> None:
