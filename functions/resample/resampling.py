@@ -236,6 +236,8 @@ class Resampling:
         logger().info("nothing to begin", extra={"job_id": job.id, "status": job.status})
         if upload and job.origin is Origin.API and job.status in (Status.READY, Status.CLAIMED, Status.PURGED):
             self._delete_original(job)
+        if job.seen_at(now).status is Status.EXPIRED:
+            return Outcome(job)  # there is nothing left to tell of
         if job.status in (Status.READY, Status.FAILED) and not job.announced:
             secret = new_secret() if job.origin is Origin.DIRECT and job.status is Status.READY else None
             try:

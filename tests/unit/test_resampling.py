@@ -623,6 +623,17 @@ class TestKilledInvocations:
 
 
 class TestAnnouncement:
+    def test_what_has_expired_is_not_announced_any_more(self, service: Service) -> None:
+        service.cloud.upload(KEY, b"sound")
+        with failing(clients.events(), "PutEvents"), pytest.raises(ServiceError):
+            service.handle(KEY)
+        service.clock.now = service.direct_job().expires_at
+
+        outcome = service.outcome(KEY, request_id="redriven")
+
+        assert (outcome.job.status, outcome.job.announced) == (Status.READY, False)
+        assert service.announced() == []
+
     @pytest.mark.parametrize("origin", list(Origin), ids=str)
     @pytest.mark.parametrize(
         ("client", "operation"), [("s3", "DeleteObject"), ("events", "PutEvents")], ids=["original", "event"]

@@ -347,6 +347,8 @@ class Jobs(RuleBasedStateMachine):
         match job.status:
             case Status.AWAITING_UPLOAD:
                 assert not delivered or job.seen_at(self.service.now).status is Status.EXPIRED
+            case Status.READY if not job.announced:
+                assert job.seen_at(self.service.now).status is Status.EXPIRED
             case Status.READY | Status.FAILED:
                 assert job.announced
                 news = [event for event in self.aws.events if job.id in event["Detail"]]
