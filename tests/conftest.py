@@ -12,8 +12,11 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-# How long a single example takes says more about the neighbours than about the code.
-hypothesis.settings.register_profile("side by side", deadline=None)
+# How long an example takes says more about the neighbours than about the code, and an unchanged tree gives an unchanged
+# answer: the long forms are what looks for new examples.
+hypothesis.settings.register_profile(
+    "side by side", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("side by side")
 
 PROJECT = Path(__file__).resolve().parent.parent

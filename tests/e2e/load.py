@@ -100,7 +100,7 @@ class Outcome:
     order: Order
     job_id: str = ""
     link: str = ""
-    uploaded_at: float = 0.0
+    upload_began_at: float = 0.0
     claim_seconds: float | None = None
     whole_seconds: float | None = None
     result: Path | None = None
@@ -224,14 +224,14 @@ class Client:
         size_bytes = order.path.stat().st_size
         job = self.service.create_job(order.path.name, **({"size_bytes": size_bytes} if size_bytes else {}))
         outcome.job_id, outcome.link = job["id"], job["link"]
+        outcome.upload_began_at = time.time()
         self.service.send(job, order.path)
-        outcome.uploaded_at = time.time()
         return f"jobs/{job['id']}"
 
     def _upload_directly(self, outcome: Outcome) -> str:
         path = outcome.order.path
+        outcome.upload_began_at = time.time()
         self.service.s3.upload_file(str(path), self.service.uploads, path.name)
-        outcome.uploaded_at = time.time()
         return path.name
 
     def _delete(self, outcome: Outcome) -> None:

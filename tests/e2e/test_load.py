@@ -229,7 +229,7 @@ def messages(service: Service, queue: str) -> tuple[int, ...]:
 def test_how_long_it_took(day: Day, figure: Callable[[str], None]) -> None:
     ended = [outcome for outcome in day.outcomes if outcome.order.ending is not Ending.DELETED]
     measured = {
-        "upload done -> ended": [ready_at(day.records[outcome.job_id]) - outcome.uploaded_at for outcome in ended],
+        "upload began -> ended": [ready_at(day.records[outcome.job_id]) - outcome.upload_began_at for outcome in ended],
         "claim": [outcome.claim_seconds for outcome in day.outcomes if outcome.claim_seconds],
         "whole": [outcome.whole_seconds for outcome in day.outcomes if outcome.whole_seconds],
     }
