@@ -7,6 +7,7 @@ key is stored hashed together with the link's secret, so the record tells neithe
 
 from __future__ import annotations
 
+import hmac
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ class Links:
         Raises :class:`~audiojobs.errors.RequestError` with the reason for a refusal.
         """
         job = self.look(token)
-        if job.status is Status.CLAIMED and key and is_secret(f"{token}.{key}", job.lease_holder):
+        holder = hash_secret(f"{token}.{key}") if key else None
+        if job.status is Status.CLAIMED and holder and hmac.compare_digest(holder, job.lease_holder or ""):
             return self._claim_again(job)
         if job.status is not Status.READY:
             raise why_not_ready(job)
@@ -79,7 +81,7 @@ class Links:
                 now=now,
                 secret_hash=hash_secret(token.partition(".")[2]),
                 purge_at=now + window,
-                holder=hash_secret(f"{token}.{key}") if key else None,
+                holder=holder,
             )
         except Refused as refused:
             raise why_not_ready(refused.job.seen_at(now)) if refused.job else JobNotFound() from refused
