@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from api.jobs import why_not_ready
 from audiojobs.errors import AlreadyDownloaded, JobNotFound
 from audiojobs.job import Job, Status
-from audiojobs.links import hash_secret, is_secret, parse_token
+from audiojobs.links import hash_secret, parse_token
 from audiojobs.objects import ResultObjects
 from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import ApiSettings
@@ -52,8 +52,8 @@ class Links:
     def look(self, token: str) -> Job:
         """The job behind a link; nothing is changed. Raises :class:`~audiojobs.errors.JobNotFound`."""
         job_id, secret = parse_token(token) or ("", "")
-        job = self._store.get(job_id) if job_id else None
-        if not is_secret(secret, job.secret_hash if job else None) or job is None:
+        job = self._store.get_by_link(job_id, secret_hash=hash_secret(secret))
+        if job is None:
             raise JobNotFound
         return job.seen_at(self._clock())
 

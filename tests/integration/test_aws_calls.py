@@ -26,6 +26,7 @@ FETCH_WAV = ["GetObject", "GetObject"]  # the beginning, the rest
 STORE_RESULT = ["PutObject", "UpdateItem"]
 DELETE_UPLOAD = ["HeadObject", "DeleteObject"]  # another file may have taken its place
 ANNOUNCE = ["PutEvents", "UpdateItem"]
+DELETE_JOB = ["GetItem", "SendMessage", "UpdateItem", "DeleteObject", "DeleteObject"]
 
 
 @contextmanager
@@ -106,8 +107,8 @@ def test_a_job_of_the_api(cloud: Cloud, service: Api) -> None:
 
     assert creating == ["PutItem"]
     assert resampling == ["GetItem", "HeadObject", "UpdateItem", *FETCH_WAV, *STORE_RESULT, "DeleteObject", *ANNOUNCE]
-    assert looking == ["GetItem", "GetItem"]
-    assert claiming == ["GetItem", "SendMessage", "UpdateItem"]
+    assert looking == ["GetItem", "Query"]
+    assert claiming == ["Query", "SendMessage", "UpdateItem"]
 
 
 def test_a_purge(cloud: Cloud, service: Api) -> None:
@@ -125,4 +126,13 @@ def test_a_deletion_on_request(cloud: Cloud, service: Api) -> None:
     with calls() as found:
         assert service.delete(f"/jobs/{created['id']}").status == 204
 
-    assert found == ["GetItem", "SendMessage", "UpdateItem", "DeleteObject", "DeleteObject"]
+    assert found == DELETE_JOB
+
+
+def test_a_deletion_by_the_link(cloud: Cloud, service: Api) -> None:
+    token = service.post("/jobs", {"filename": "song.wav"}).json()["link"].rpartition("/")[2]
+
+    with calls() as found:
+        assert service.delete(f"/d/{token}").status == 204
+
+    assert found == ["Query", *DELETE_JOB]

@@ -99,6 +99,23 @@ class _Calls:
         return {"Item": item} if item is not None else {}
 
     @staticmethod
+    def query(
+        aws: AwsInMemory,
+        *,
+        KeyConditionExpression: str,  # noqa: N803
+        FilterExpression: str,  # noqa: N803
+        ExpressionAttributeValues: Mapping[str, Any],  # noqa: N803
+        **_: Any,
+    ) -> dict[str, Any]:
+        expressions = KeyConditionExpression, FilterExpression
+        if placeholders(" ".join(expressions)) != {*ExpressionAttributeValues}:
+            raise refused("ValidationException", 400)
+        by_key, by_filter = map(condition, expressions)
+        scanned = [item for item in aws.items.values() if by_key(item, {}, ExpressionAttributeValues)]
+        found = [item for item in scanned if by_filter(item, {}, ExpressionAttributeValues)]
+        return {"Items": found, "Count": len(found), "ScannedCount": len(scanned)}
+
+    @staticmethod
     def put_item(aws: AwsInMemory, *, Item: Item, ConditionExpression: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         job_id = Item["id"]["S"]
         if not condition(ConditionExpression)(aws.items.get(job_id) or {}, {}, {}):

@@ -98,7 +98,7 @@ def test_a_bug_is_logged_in_full_and_told_in_a_sentence(
     def fail(**_: object) -> None:
         raise ZeroDivisionError("the password is 1234")
 
-    monkeypatch.setattr(clients.dynamodb(), "get_item", fail)
+    monkeypatch.setattr(clients.dynamodb(), "query", fail)
 
     answer = api.get(f"/d/{token}")
 
@@ -165,7 +165,7 @@ def test_a_failure_of_aws_behind_a_link_is_a_page_for_a_browser(api: Api, cloud:
     job, token = linked(api_job(Status.READY))
     cloud.store.create(job)
 
-    with failing(clients.dynamodb(), "GetItem"):
+    with failing(clients.dynamodb(), "Query"):
         answer = api.get(f"/d/{token}", headers=BROWSER)
 
     assert answer.status == 500

@@ -25,7 +25,7 @@ moments = st.integers(0, 6).map(float)
 names = st.sampled_from("ab")
 hashes = st.sampled_from(["0" * 64, "1" * 64, None])
 
-WRITES: dict[str, Callable[..., Any]] = {
+CALLS: dict[str, Callable[..., Any]] = {
     "create": lambda store, job, **_: store.create(job),
     "begin": lambda store, job, now, name, other, until, **_: store.begin(
         job, now=now, holder=name, request_id=other, lease_expires_at=until
@@ -56,10 +56,11 @@ WRITES: dict[str, Callable[..., Any]] = {
     ),
     "purge": lambda store, job, now, **_: store.purge(job.id, now=now),
     "delete": lambda store, job, now, **_: store.delete(job.id, now=now),
+    "look": lambda store, job, secret, **_: store.get_by_link(job.id, secret_hash=secret or ""),
 }
 
 steps = st.tuples(
-    st.sampled_from(list(WRITES)),
+    st.sampled_from(list(CALLS)),
     st.fixed_dictionaries(
         {"now": moments, "until": moments, "name": names, "other": names, "secret": hashes, "yes": st.booleans()}
     ),
@@ -72,7 +73,7 @@ def table(aws: None) -> Cloud:
 
 
 def run(store: JobStore, job: Job, is_stored: bool, script: list[Any]) -> list[Any]:
-    """What each write answers, and how the job is in the end. Holders are numbered, not random."""
+    """What each call answers, and how the job is in the end. Holders are numbered, not random."""
     numbers = count()
     answers: list[Any] = []
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -81,7 +82,7 @@ def run(store: JobStore, job: Job, is_stored: bool, script: list[Any]) -> list[A
             store.create(job)
         for name, parameters in script:
             try:
-                answers.append(WRITES[name](store, job, **parameters))
+                answers.append(CALLS[name](store, job, **parameters))
             except Refused as refused:
                 answers.append(("refused", refused.job))
     return [*answers, store.get(job.id)]

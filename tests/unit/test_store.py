@@ -103,6 +103,36 @@ def test_an_unknown_job_is_none(store: JobStore) -> None:
     assert store.get("0" * 32) is None
 
 
+class TestByLink:
+    def test_the_hash_of_its_secret_opens_a_job(self, store: JobStore) -> None:
+        job = sample(secret_hash="a" * 64)
+        store.create(job)
+
+        assert store.get_by_link(job.id, secret_hash="a" * 64) == job
+
+    @pytest.mark.parametrize("secret_hash", ["b" * 64, "a" * 63, "", "secret_hash", ":hash"], ids=repr)
+    def test_nothing_else_does(self, store: JobStore, secret_hash: str) -> None:
+        job = sample(secret_hash="a" * 64)
+        store.create(job)
+
+        assert store.get_by_link(job.id, secret_hash=secret_hash) is None
+
+    @pytest.mark.parametrize("secret_hash", ["a" * 64, "", "None"], ids=repr)
+    def test_nothing_opens_a_job_that_has_no_link(self, store: JobStore, secret_hash: str) -> None:
+        job = sample(secret_hash=None)
+        store.create(job)
+
+        assert store.get_by_link(job.id, secret_hash=secret_hash) is None
+
+    def test_another_job_has_another_secret(self, store: JobStore) -> None:
+        jobs = [sample(id=digit * 32, secret_hash=digit * 64) for digit in "12"]
+        for job in jobs:
+            store.create(job)
+
+        assert store.get_by_link(jobs[0].id, secret_hash="2" * 64) is None
+        assert store.get_by_link("3" * 32, secret_hash="2" * 64) is None
+
+
 def test_an_id_is_taken_once(store: JobStore) -> None:
     job = sample(Status.READY)
     store.create(job)
@@ -476,8 +506,10 @@ def test_deleting_does_not_make_a_job(store: JobStore) -> None:
 
 @pytest.mark.parametrize("job_id", ["", "x", "..", "A" * 32, "0" * 31, "0" * 33, "0" * 32 + "\n", "0" * 3000, "٠" * 32])
 def test_what_cannot_be_an_id_never_gets_to_the_table(store: JobStore, job_id: str) -> None:
-    with failing(clients.dynamodb(), "GetItem"), failing(clients.dynamodb(), "UpdateItem"):
+    dynamodb = clients.dynamodb()
+    with failing(dynamodb, "GetItem"), failing(dynamodb, "Query"), failing(dynamodb, "UpdateItem"):
         assert store.get(job_id) is None
+        assert store.get_by_link(job_id, secret_hash="a" * 64) is None
         with pytest.raises(Refused) as refusal:
             store.renew_link(job_id, now=NOW, secret_hash="b" * 64)
 
@@ -535,12 +567,13 @@ class TestList:
     ("operation", "call"),
     [
         ("GetItem", lambda store: store.get("0" * 32)),
+        ("Query", lambda store: store.get_by_link("0" * 32, secret_hash="a")),
         ("PutItem", lambda store: store.create(sample())),
         ("Query", lambda store: store.list_by_upload_key("any")),
         ("UpdateItem", lambda store: store.purge("0" * 32, now=NOW)),
         ("UpdateItem", lambda store: store.claim("0" * 32, now=NOW, secret_hash="a", purge_at=NOW)),
     ],
-    ids=["get", "create", "list", "purge", "claim"],
+    ids=["get", "by-link", "create", "list", "purge", "claim"],
 )
 def test_a_failing_table_is_our_fault(store: JobStore, operation: str, call: Callable[[JobStore], object]) -> None:
     with failing(clients.dynamodb(), operation), pytest.raises(InternalError):

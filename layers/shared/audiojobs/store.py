@@ -67,6 +67,26 @@ class JobStore:
             raise InternalError from error
         return _job(answer["Item"]) if "Item" in answer else None
 
+    def get_by_link(self, job_id: str, *, secret_hash: str) -> Job | None:
+        """The job as last written, for who knows the secret of its link (a consistent read).
+
+        DynamoDB compares the hashes, of 256 random bits: a wrong secret and an unknown job get the same answer, and
+        leave the same work to be done.
+        """
+        if not _JOB_ID.fullmatch(job_id):
+            return None
+        try:
+            answer = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="id = :id",
+                FilterExpression="secret_hash = :hash",
+                ExpressionAttributeValues=_item({":id": job_id, ":hash": secret_hash}),
+                ConsistentRead=True,
+            )
+        except _FAILURES as error:
+            raise InternalError from error
+        return next(map(_job, answer["Items"]), None)
+
     def list_by_upload_key(
         self, upload_key: str, *, limit: int = 20, next_token: str | None = None
     ) -> tuple[list[Job], str | None]:
