@@ -11,6 +11,7 @@ from typing import Any
 from api.requests import (
     DEFAULT_LISTED_JOBS,
     IDEMPOTENCY_KEY,
+    KEY_PATTERN,
     MAX_FILENAME_CHARACTERS,
     MAX_KEY_CHARACTERS,
     MAX_LISTED_JOBS,
@@ -305,7 +306,7 @@ def _paths() -> Schema:
                             "type": "string",
                             "minLength": MIN_KEY_CHARACTERS,
                             "maxLength": MAX_KEY_CHARACTERS,
-                            "pattern": f"^[!-~]{{{MIN_KEY_CHARACTERS},{MAX_KEY_CHARACTERS}}}$",
+                            "pattern": f"^{KEY_PATTERN}$",
                         },
                         "4d6e3c0a-5b1f-4c39-9a57-2f8e1d7b6a90",
                     ),

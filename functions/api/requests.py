@@ -21,7 +21,7 @@ DEFAULT_LISTED_JOBS = 20
 IDEMPOTENCY_KEY = "Idempotency-Key"
 MIN_KEY_CHARACTERS = 8
 MAX_KEY_CHARACTERS = 128
-_IDEMPOTENCY_KEY = re.compile(f"[!-~]{{{MIN_KEY_CHARACTERS},{MAX_KEY_CHARACTERS}}}")
+KEY_PATTERN = f"[!-~]{{{MIN_KEY_CHARACTERS},{MAX_KEY_CHARACTERS}}}"
 
 JOB_FIELDS = ("filename", "size_bytes", *OPTION_NAMES)
 
@@ -69,7 +69,7 @@ def parse_upload_key(text: str | None) -> str:
 
 def parse_idempotency_key(text: str | None) -> str | None:
     """The name that a client gives to its claim. Raises :class:`~audiojobs.errors.InvalidRequest`."""
-    if text is not None and not _IDEMPOTENCY_KEY.fullmatch(text):
+    if text is not None and not re.fullmatch(KEY_PATTERN, text):
         raise InvalidRequest(
             f"{IDEMPOTENCY_KEY} must have {MIN_KEY_CHARACTERS} to {MAX_KEY_CHARACTERS} characters of ASCII, no spaces.",
             field=IDEMPOTENCY_KEY,
