@@ -238,7 +238,7 @@ class Resampling:
             self._delete_original(job)
         if job.seen_at(now).status is Status.EXPIRED:
             return Outcome(job)  # there is nothing left to tell of
-        if job.status in (Status.READY, Status.FAILED) and not job.announced:
+        if job.awaits_announcement:
             secret = new_secret() if job.origin is Origin.DIRECT and job.status is Status.READY else None
             try:
                 job = self._store.begin_announcement(
@@ -248,7 +248,7 @@ class Resampling:
                     secret_hash=hash_secret(secret) if secret else None,
                 )
             except Refused as refused:
-                if refused.job and refused.job.status in (Status.READY, Status.FAILED) and not refused.job.announced:
+                if refused.job and refused.job.awaits_announcement:
                     # Who is at it may have died of it: come again when that lease has run out.
                     raise LeaseHeld from refused
                 return Outcome(refused.job or job)

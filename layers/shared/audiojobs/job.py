@@ -155,6 +155,11 @@ class Job:
         """Whether an attempt, under way or still to come, may end with a result; otherwise none may be left lying."""
         return self.retryable if self.status is Status.FAILED else self.status is not Status.PURGED
 
+    @property
+    def awaits_announcement(self) -> bool:
+        """The work has ended, and its event has not gone out."""
+        return self.status in (Status.READY, Status.FAILED) and not self.announced
+
     def seen_at(self, now: float) -> Job:
         """The job as it is at ``now``, whatever was last written.
 
