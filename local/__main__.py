@@ -23,7 +23,7 @@ from local.sample import write_sample
 from local.stack import STATE_FOLDER, EmbeddedAws
 
 FIND_BRIDGE = "the bridge"
-RUN_WINDOW_SECONDS = 5  # short, so that one can watch the purge
+RUN_WINDOW_SECONDS = 10  # short, so that one can watch the purge, and enough for a busy machine to download
 
 
 def main(arguments: list[str] | None = None) -> int:

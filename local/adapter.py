@@ -21,16 +21,19 @@ from local.errors import TemplateMismatch
 
 Properties = dict[str, Any]
 
+TIMEOUT_SECONDS = 300
+
 # ---------------------------------------------------------------- before
 
 
 def adapted(
     template: Mapping[str, Any], locations: Mapping[str, str], environments: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any]:
-    """The template to deploy here. Three things differ from what AWS gets, and nothing else:
+    """The template to deploy here. Four things differ from what AWS gets, and nothing else:
 
     - the sources of functions and layers are what was uploaded (`locations`, by logical id);
     - functions get further environment variables (`environments`, by logical id);
+    - functions have at least `TIMEOUT_SECONDS`, because this machine may be far slower than Lambda, and busy;
     - bucket policies do not refuse plain http, which is all that there is on loopback.
     """
     result = copy.deepcopy(dict(template))
@@ -42,6 +45,7 @@ def adapted(
                 properties["CodeUri"] = locations[logical_id]
                 variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
                 variables.update(environments.get(logical_id, {}))
+                properties["Timeout"] = max(TIMEOUT_SECONDS, properties.get("Timeout", 0))
             case "AWS::Serverless::LayerVersion":
                 properties["ContentUri"] = locations[logical_id]
             case "AWS::S3::BucketPolicy":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import fcntl
+import filecmp
 import hashlib
 import io
 import os
@@ -23,6 +24,7 @@ from local.processes import GuardedProcess
 
 SOURCE_PROPERTIES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 FFMPEG_LAYER = "FfmpegLayer"
+FFMPEG_PROGRAMS = ("ffmpeg", "ffprobe", "lame-frames")  # the last is ours, and no other layer has it
 NOT_SOURCES = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 
@@ -107,14 +109,18 @@ def _sorted_by_type(template: dict[str, Any], folders: dict[str, Path]) -> Artef
 
 
 def _ffmpeg_layer(source: Path, folder: Path) -> Path:
+    """Folder of the layer, which is left alone while its programs are the same: others may be running them."""
     output = _make("-s", "-C", source, "bin-dir", f"PYTHON={sys.executable}", show=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "bin").mkdir(parents=True)
-    for program in ("ffmpeg", "ffprobe"):
-        found = Path(output.strip(), program)
-        if not found.is_file():
-            raise BuildError(f"`make -C layers/ffmpeg bin-dir` names a folder without {program}: {output.strip()}")
-        shutil.copy2(found, folder / "bin")
+    programs = [path for name in FFMPEG_PROGRAMS if (path := Path(output.strip(), name)).is_file()]
+    for name in ("ffmpeg", "ffprobe"):
+        if name not in {path.name for path in programs}:
+            raise BuildError(f"`make -C layers/ffmpeg bin-dir` names a folder without {name}: {output.strip()}")
+    place = folder / "bin"
+    if not all((place / path.name).is_file() and filecmp.cmp(path, place / path.name) for path in programs):
+        shutil.rmtree(folder, ignore_errors=True)
+        place.mkdir(parents=True)
+        for path in programs:
+            shutil.copy2(path, place)
     return folder
 
 

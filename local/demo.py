@@ -16,9 +16,9 @@ from local.errors import LocalError, ServiceError
 from local.service_client import ServiceClient
 from local.stack import EmbeddedAws
 
-APPEAR_SECONDS = 60.0
+APPEAR_SECONDS = 300.0
 WORK_SECONDS = 3600.0
-PURGE_SECONDS = 60.0
+PURGE_SECONDS = 300.0
 POLL_SECONDS = 0.2
 FINAL = {"ready", "failed", "expired", "purged", "claimed"}
 

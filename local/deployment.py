@@ -27,7 +27,7 @@ STACK_NAME = "audio-resampler"
 ARTEFACT_BUCKET = "audio-resampler-artefacts"
 CLIENT_USER = "client"
 STAGE = "v1"
-CREATE_SECONDS = 120.0
+CREATE_SECONDS = 600.0
 
 
 class Aws:

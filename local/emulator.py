@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import urllib3
@@ -22,7 +24,7 @@ from local.processes import GuardedProcess
 HOST = "127.0.0.1"
 REGION = "us-east-1"  # where boto3 presigns SigV2 unless told otherwise: the best place to notice that nobody told it
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
-START_SECONDS = 60.0
+START_SECONDS = 300.0  # it takes one or two; a machine with other things to do may take long
 
 
 class Emulator:
@@ -30,30 +32,19 @@ class Emulator:
 
     def __init__(self, log_path: Path, *, port: int | None = None) -> None:
         """Start it and wait until it answers. Raises EmulatorError with the end of its log if it fails."""
-        self.port = port or free_port()
-        if is_open(self.port):
-            raise EmulatorError(f"Port {self.port} is in use; choose another one with --port.")
         self.log_path = log_path
         self.root_access_key_id = "ROOT" + secrets.token_hex(8).upper()
         self.root_secret_access_key = secrets.token_urlsafe(30)
-        self.work_folder = Path(tempfile.mkdtemp(prefix="audio-resampler-"))
-        self.function_temp_folder = self.work_folder / "function-tmp"
-        self.function_temp_folder.mkdir()
-        log_path.parent.mkdir(parents=True, exist_ok=True)
-        with log_path.open("wb") as log:
-            self._process = GuardedProcess(
-                [sys.executable, "-m", "ministack"],
-                work_folder=self.work_folder,
-                cwd=self.work_folder,
-                env=self._environment(),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            self._wait_until_it_answers()
-        except BaseException:
-            self.stop()
-            raise
+        with reserved_port(port or 0) as self.port:
+            self.work_folder = Path(tempfile.mkdtemp(prefix="audio-resampler-"))
+            self.function_temp_folder = self.work_folder / "function-tmp"
+            self.function_temp_folder.mkdir()
+            self._process = self._started()
+            try:
+                self._wait_until_it_answers()
+            except BaseException:
+                self.stop()
+                raise
 
     @property
     def endpoint_url(self) -> str:
@@ -67,6 +58,18 @@ class Emulator:
         """Raise EmulatorError when the process has ended on its own."""
         if self._process.ended:
             raise EmulatorError(f"The emulator ended unexpectedly.\n{last_lines(self.log_path)}".rstrip())
+
+    def _started(self) -> GuardedProcess:
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("wb") as log:
+            return GuardedProcess(
+                [sys.executable, "-m", "ministack"],
+                work_folder=self.work_folder,
+                cwd=self.work_folder,
+                env=self._environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
 
     def _wait_until_it_answers(self) -> None:
         pool = urllib3.PoolManager(retries=False, timeout=5)
@@ -108,19 +111,20 @@ class Emulator:
         }
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
+@contextmanager
+def reserved_port(port: int = 0) -> Iterator[int]:
+    """Hold a loopback port, a free one for 0, until whom it is meant for listens on it. Raises EmulatorError if taken.
 
-
-def is_open(port: int) -> bool:
-    """Whether somebody listens on the loopback port."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((HOST, port)) == 0
+    The system gives it to nobody meanwhile, neither as a free port nor as the near end of a connection: only who asks
+    for this very port and lets addresses be reused can listen on it, as servers do.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            holder.bind((HOST, port))
+        except OSError as error:
+            raise EmulatorError(f"Port {port} can't be had ({error.strerror}); choose another with --port.") from error
+        yield holder.getsockname()[1]
 
 
 def last_lines(path: Path, count: int = 15) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 import requests
 
-from local.emulator import free_port
+from local.emulator import reserved_port
 from local.processes import GuardedProcess
 from local.sam_local import SamLocal, serving
 from local.sample import write_sample
@@ -79,7 +79,8 @@ def check_invoke(stack: EmbeddedAws, files: SamLocal, environment: dict[str, str
 
 def check_start_api(files: SamLocal, environment: dict[str, str], folder: Path) -> None:
     """A job by way of the API in a container, its file by way of the embedded AWS."""
-    port = free_port()
+    with reserved_port() as port:
+        pass  # free again, because SAM looks whether it is
     with started_api(files, environment, folder / "start-api.log", port):
         api = f"http://127.0.0.1:{port}"
         contract = answer("GET", f"{api}/openapi.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -64,6 +65,30 @@ def test_make_builds_each_artefact_once_until_its_source_changes(project: Path) 
     assert (project / "builds.log").read_text().count("built") == 3
     assert (second.functions["Work"] / "content.txt").read_text() == "two"
     assert (second.functions["Own"] / "content.txt").read_text() == "one"
+
+
+def test_the_programs_of_the_ffmpeg_layer_stay_where_they_are_until_they_change(project: Path) -> None:
+    """Tests run them while others build."""
+    source, built = project / "layers" / "ffmpeg", project / "build" / "FfmpegLayer"
+    source.mkdir()
+    (source / "Makefile").write_text("bin-dir:\n\t@echo $(CURDIR)\n")
+    for name in ("ffmpeg", "ffprobe", "lame-frames"):
+        (source / name).write_text("one")
+    layer = {"Type": "AWS::Serverless::LayerVersion", "Properties": {"ContentUri": "layers/ffmpeg"}}
+    template = {"Resources": {"FfmpegLayer": layer}}
+
+    artefacts.build(template, project, project / "build")
+    with (built / "bin" / "lame-frames").open() as running:
+        artefacts.build(template, project, project / "build")
+        assert os.path.samestat(os.fstat(running.fileno()), (built / "bin" / "lame-frames").stat())
+    (source / "lame-frames").write_text("another")
+    artefacts.build(template, project, project / "build")
+
+    assert {path.name: path.read_text() for path in (built / "bin").iterdir()} == {
+        "ffmpeg": "one",
+        "ffprobe": "one",
+        "lame-frames": "another",
+    }
 
 
 def test_a_failed_build_says_what_make_said_and_is_tried_again(project: Path) -> None:
