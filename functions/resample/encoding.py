@@ -6,6 +6,7 @@ over: slower, never wrong.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -38,10 +39,13 @@ PARALLEL_FROM_SECONDS = 40.0
 PARALLEL_ENCODER = "lame-frames"
 """Stands beside ffmpeg in the layer. Where it does not, as with an ffmpeg of the system's, one process does it all."""
 
-_LEVEL = re.compile(r"\[(verbose|info|warning|error|fatal|panic)\] ")
-_ENCODED = re.compile(
-    r"(\[[^\[\]]* @ 0x[0-9a-f]+\] )?\[verbose\]   Output stream #0:\d+ \(audio\): \d+ frames encoded \((\d+) samples\)"
+_SAID = re.compile(
+    r"(?:\[[^\[\]]+ @ 0x[0-9a-f]+\] )*\[(?P<level>verbose|info|warning|error|fatal|panic)\] (?P<text>.*)"
 )
+_ENCODED = re.compile(r"  Output stream #0:\d+ \(audio\): \d+ frames encoded \((?P<sample_frames>\d+) samples\)")
+_DISK_FULL = 256 - errno.ENOSPC
+"""ffmpeg's exit status. Its words would prove nothing: some tags are printed as they are, line breaks included."""
+
 _DECODE_ERROR = re.compile(r"Error (while decoding stream|submitting packet to decoder)|Decoding error")
 
 
@@ -56,24 +60,29 @@ class Report:
     exit_status: int = 0
     decode_errors: int = 0
     sample_frames: int | None = None
-    is_disk_full: bool = False
     is_layout_refused: bool = False
     is_fallback: bool = False
 
     def read_line(self, line: str) -> bool:
         """Take note of a line; tells whether it is worth keeping for the log.
 
-        A line without a level is LAME's or libc's own. The tags of the file are printed too, as information.
+        The tags of the file are printed too, as information, and their further lines behind spaces. Any other line
+        without a level is LAME's or libc's own.
         """
-        level = _LEVEL.search(line)
-        if match := _ENCODED.match(line):
-            self.sample_frames = int(match[2])
-        if level is not None and level[1] in ("verbose", "info", "warning"):
+        said = _SAID.match(line)
+        if said is None:
+            return not line.startswith(" ")
+        if match := _ENCODED.match(said["text"]):
+            self.sample_frames = int(match["sample_frames"])
+        if said["level"] in ("verbose", "info", "warning"):
             return False
-        self.decode_errors += _DECODE_ERROR.search(line) is not None
-        self.is_disk_full |= "No space left on device" in line
-        self.is_layout_refused |= "hannel layout" in line and "is not supported" in line
+        self.decode_errors += _DECODE_ERROR.search(said["text"]) is not None
+        self.is_layout_refused |= "hannel layout" in said["text"] and "is not supported" in said["text"]
         return True
+
+    @property
+    def is_disk_full(self) -> bool:
+        return self.exit_status == _DISK_FULL
 
     def end(self, finished: Finished) -> None:
         """Take note of how ffmpeg ended."""

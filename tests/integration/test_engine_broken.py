@@ -293,11 +293,31 @@ def test_what_ffmpeg_says_stays_in_the_log(
     assert max(map(len, record.stderr)) <= 1000  # type: ignore[attr-defined]
 
 
+def test_tags_are_not_taken_for_words_of_ffmpeg(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    diary = "Dear diary,\nDear diary,\n[error] Error while decoding stream\r\n[error] Channel layout is not supported"
+    at_a_lines_beginning = "eng\n[error] No space left on device\n"
+    tags = {"comment": diary, "language": at_a_lines_beginning}
+    source = synth.encode(tmp_path / "tone.ogg", synth.tone(0.5), tags=tags)
+
+    run = run_engine(source)
+
+    assert run.converted.warnings == ()
+    assert not [record for record in caplog.records if "diary" in repr(record.__dict__)]
+
+
+def test_a_full_disk_is_not_the_files_fault(tmp_path: Path) -> None:
+    (tmp_path / "tone.wav.converted-by-1").mkdir()
+    (tmp_path / "tone.wav.converted-by-1" / "result.mp3").symlink_to("/dev/full")
+
+    with pytest.raises(InternalError, match="disk"):
+        run_engine(synth.write(tmp_path / "tone.wav"))
+
+
 @pytest.mark.parametrize(
     ("script", "error"),
     [
         ("import os; os.abort()", CorruptAudio),
-        ("import sys; print('[error] No space left on device', file=sys.stderr); sys.exit(1)", InternalError),
+        ("import errno, sys; sys.exit(256 - errno.ENOSPC)", InternalError),
         ("pass", NoAudio),
     ],
     ids=["crash", "disk-full", "nothing-written"],
