@@ -190,7 +190,6 @@ def _encode_with_several(task: Task, progress: Progress, program: str, encoders:
     """One process decodes and resamples, and writes the tags; the encoders take the PCM from its pipe."""
     ffmpeg = executable("ffmpeg")
     head = task.folder / "head.mp3"
-    reading, writing = os.pipe()
     wanted = Encoding(
         program=program,
         sample_rate=task.conversion.sample_rate,
@@ -200,6 +199,7 @@ def _encode_with_several(task: Task, progress: Progress, program: str, encoders:
     )
     report = Report()
     with _input(task.source) as (source, stdin), ThreadPoolExecutor(1, "decoder") as thread:
+        reading, writing = os.pipe()
         decoding = thread.submit(
             run,
             decode_command(ffmpeg, source, task.container, task.probed, task.conversion, pcm=writing, head=head),
