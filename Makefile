@@ -26,7 +26,7 @@ help: ## this list
 
 .PHONY: run
 run: $(VENV)/installed ## the main job once, from nothing: make run AUDIO=song.flac
-	@$(BIN)/python -m local run $(if $(AUDIO),"$(AUDIO)")
+	@$(BIN)/python -m local run $(if $(value AUDIO),-- '$(subst ','\'',$(value AUDIO))')
 
 .PHONY: serve
 serve: $(VENV)/installed ## the same stack, kept up until Ctrl-C; CONTAINERS=yes lets `sam local` in

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import stat
 import subprocess
 import wave
@@ -16,6 +18,8 @@ from local.__main__ import key_and_value, parser
 from local.instructions import instructions, write_profile
 from local.sample import write_sample
 from local.stack import StackAccess, write_private
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 ACCESS = StackAccess(
     endpoint_url="http://127.0.0.1:4566",
@@ -122,11 +126,33 @@ def test_the_sample_is_real_audio(tmp_path: Path) -> None:
 def test_instructions_can_be_copied(tmp_path: Path) -> None:
     profile = write_profile(ACCESS, tmp_path)
 
-    text = instructions(ACCESS, tmp_path / "stack.json", profile)
+    text = instructions(ACCESS, tmp_path / "stack.json", profile, "http://127.0.0.1:4566/v1/d/id.secret")
 
     assert f"source {profile}" in text
     assert ACCESS.api_url in text
+    assert "http://127.0.0.1:4566/v1/d/id.secret\n" in text
+    assert 'SECRET_ACCESS_KEY" \\\n' in text
     assert ACCESS.secret_access_key not in text
+
+
+@pytest.mark.parametrize(
+    "name", ["my song.wav", 'it\'s "odd" & ünï.wav', "cash$money.wav", "back`tick.wav", "-dash.wav", "50% #1.wav"]
+)
+def test_any_file_name_can_be_given(name: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+
+    shown = subprocess.run(
+        ["make", "--dry-run", "run", f"AUDIO={name}"],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    module, *arguments = shlex.split(shown.splitlines()[-1])[2:]
+    assert module == "local"
+    assert parser().parse_args(arguments).audio == Path(name)
 
 
 def test_the_profile_is_private_and_a_shell_understands_it(tmp_path: Path) -> None:
