@@ -20,6 +20,7 @@ from local.instructions import instructions, sam_instructions, write_profile
 from local.relay import bridge_address
 from local.sam_local import serving
 from local.sample import write_sample
+from local.service_client import ServiceClient
 from local.stack import STATE_FOLDER, EmbeddedAws
 
 FIND_BRIDGE = "the bridge"
@@ -115,9 +116,10 @@ def serve(options: argparse.Namespace, console: Console) -> None:
         # The embedded function and the one in the container both take the example upload.
         parameters["KeepOriginals"] = "true"
     with embedded_aws(options, console, parameters) as stack, ExitStack() as opened:
+        page = ServiceClient(stack.access).create_job("song.wav")["link"]
         profile = write_profile(stack.access, STATE_FOLDER)
         try:
-            console.line(instructions(stack.access, stack.stack_file, profile))
+            console.line(instructions(stack.access, stack.stack_file, profile, page))
             if address:
                 console.line(sam_instructions(opened.enter_context(serving(stack, address, STATE_FOLDER))))
             while True:

@@ -29,11 +29,13 @@ def write_profile(access: StackAccess, folder: Path) -> Path:
     return path
 
 
-def instructions(access: StackAccess, stack_file: Path, profile: Path) -> str:
-    """The text for a person who wants to try the service from another shell."""
+def instructions(access: StackAccess, stack_file: Path, profile: Path, page: str) -> str:
+    """The text for a person who wants to try the service, in a browser or from another shell. `page` is a new link."""
     return f"""
 The service is up. Stop it with Ctrl-C; nothing will be left.
 
+  page          {page}
+                (for one file: drop it there, download once)
   API           {access.api_url}
   uploads       s3://{access.upload_bucket}
   results       s3://{access.result_bucket}
@@ -44,7 +46,7 @@ The service is up. Stop it with Ctrl-C; nothing will be left.
 In another shell, first:
 
   source {shlex.quote(str(profile))}
-  signed() {{ curl -sS --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
+  signed() {{ curl -sS --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \\
                   --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" "$@"; }}
 
 Upload straight to the bucket, look, ask for the link:

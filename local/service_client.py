@@ -43,8 +43,8 @@ class ServiceClient:
         self._access = access
         self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5, read=120))
 
-    def create_job(self, filename: str, size_bytes: int) -> dict[str, Any]:
-        """A new job with its `upload` and `link`."""
+    def create_job(self, filename: str, size_bytes: int | None = None) -> dict[str, Any]:
+        """A new job with its `upload` and `link`; with a size, it takes a file of that size alone."""
         return self._expect(201, self._signed("POST", "/jobs", body={"filename": filename, "size_bytes": size_bytes}))
 
     def job(self, job_id: str) -> dict[str, Any]:

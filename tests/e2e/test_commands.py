@@ -18,7 +18,7 @@ from tests.audio.measure import streams
 PROJECT = Path(__file__).resolve().parents[2]
 STACK_FILE = PROJECT / ".local" / "stack.json"
 ENVIRONMENT_FILE = PROJECT / ".local" / "env"
-SECONDS_ALLOWED = 120.0
+SECONDS_ALLOWED = 300.0
 
 
 @pytest.fixture
@@ -31,7 +31,12 @@ def test_make_run_goes_the_whole_way(tmp_path: Path, environment: dict[str, str]
     song = synth.write(tmp_path / "my song.flac", seconds=3)
 
     done = subprocess.run(
-        ["make", "run", f"AUDIO={song}"], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300
+        ["make", "run", f"AUDIO={song}"],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_ALLOWED,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -45,7 +50,12 @@ def test_make_run_tells_why_a_file_is_not_taken(tmp_path: Path, environment: dic
     letter.write_text("Dear reader, this is no music.\n" * 100)
 
     done = subprocess.run(
-        ["make", "run", f"AUDIO={letter}"], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300
+        ["make", "run", f"AUDIO={letter}"],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_ALLOWED,
     )
 
     assert done.returncode != 0
@@ -75,14 +85,14 @@ def test_make_serve_stays_until_it_is_interrupted(environment: dict[str, str]) -
             assert time.monotonic() < deadline
             time.sleep(0.1)
         access = json.loads(STACK_FILE.read_text())
-        contract = requests.get(f"{access['api_url']}/openapi.json", timeout=30)
+        contract = requests.get(f"{access['api_url']}/openapi.json", timeout=SECONDS_ALLOWED)
         listed = in_another_shell('source .local/env && aws s3 ls "s3://$UPLOADS" && echo "$API"')
     finally:
         os.killpg(serving.pid, signal.SIGINT)
-        printed, _ = serving.communicate(timeout=60)
+        printed, _ = serving.communicate(timeout=SECONDS_ALLOWED)
 
     assert contract.json()["openapi"].startswith("3.1")
-    assert access["api_url"] in printed
+    assert f"{access['api_url']}/d/" in printed
     assert listed.strip() == access["api_url"]
     assert not STACK_FILE.exists()
     assert not ENVIRONMENT_FILE.exists()
