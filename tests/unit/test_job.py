@@ -240,3 +240,14 @@ def test_a_job_comes_back_from_its_record(job: Job) -> None:
 
     assert from_record(record) == job
     assert all(value is not None for value in record.values())
+
+
+def test_whole_seconds_are_shown_as_the_same_type_as_others() -> None:
+    """DynamoDB keeps 8.0 as 8, and in a typed language the two are not the same."""
+    record = as_record(api_job(Status.READY, source=replace(SOURCE, duration_seconds=8.0)))
+    record |= {"progress": 1, "source": record["source"] | {"duration_seconds": 8}}
+
+    document = json.dumps(from_record(record).as_json())
+
+    assert '"progress": 1.0' in document
+    assert '"duration_seconds": 8.0' in document

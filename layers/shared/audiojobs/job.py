@@ -228,12 +228,20 @@ def as_record(job: Job) -> dict[str, Any]:
 
 def from_record(record: Mapping[str, Any]) -> Job:
     """The job of a record that :func:`as_record` made."""
-    values = dict(record)
+    values = _with_floats(record)
     values["status"] = Status(values["status"])
     values["origin"] = Origin(values["origin"])
     values["conversion"] = Conversion.from_json(values["conversion"])
     values["warnings"] = tuple(Notice(**warning) for warning in values.get("warnings", ()))
     for name, kind in (("source", Source), ("result", Result), ("error", Notice)):
         if values.get(name) is not None:
-            values[name] = kind(**values[name])
+            values[name] = kind(**_with_floats(values[name]))
     return Job(**values)
+
+
+def _with_floats(record: Mapping[str, Any]) -> dict[str, Any]:
+    """DynamoDB does not tell 8.0 from 8, but what the API shows shall always be of one type."""
+    return {
+        name: float(value) if name in ("progress", "duration_seconds") and value is not None else value
+        for name, value in record.items()
+    }
