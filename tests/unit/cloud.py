@@ -155,7 +155,7 @@ class Cloud:
     def purge_delays(self) -> list[int]:
         """The delays of the purge messages that wait, in seconds."""
         return [
-            round(max(0, message.delayed_until - message.sent_timestamp) / 1000)
+            int(max(0, message.delayed_until - message.sent_timestamp) // 1000)
             for message in self._backend_messages(self.purge_queue_url)
         ]
 
@@ -184,7 +184,14 @@ class Cloud:
 
 
 @contextmanager
-def failing(client: Any, operation: str, *, after: int = 0, times: int | None = None) -> Iterator[list[None]]:
+def failing(
+    client: Any,
+    operation: str,
+    *,
+    after: int = 0,
+    times: int | None = None,
+    error: Exception = EndpointConnectionError(endpoint_url="https://nowhere.invalid"),  # noqa: B008
+) -> Iterator[list[None]]:
     """Every call of ``operation`` fails before it reaches AWS; but the first ``after`` succeed, and ``times`` limits.
 
     Gives a list with an element for each failure.
@@ -195,7 +202,7 @@ def failing(client: Any, operation: str, *, after: int = 0, times: int | None = 
     def fail(**_: Any) -> None:
         if next(calls) >= after and (times is None or len(failures) < times):
             failures.append(None)
-            raise EndpointConnectionError(endpoint_url="https://nowhere.invalid")
+            raise error
 
     name = f"before-call.{client.meta.service_model.service_name}.{operation}"
     client.meta.events.register(name, fail)

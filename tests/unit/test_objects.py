@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from botocore.exceptions import IncompleteReadError
+from botocore.exceptions import ClientError, EndpointConnectionError, IncompleteReadError
 from botocore.response import StreamingBody
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +39,7 @@ class TestUploads:
         upload = cloud.uploads.find(KEY)
 
         assert upload is not None
-        assert abs(upload.last_modified - time.time()) < 60
+        assert abs(upload.last_modified - time.time()) < 3600
         assert upload == Upload(KEY, f'"{etag}"', upload.last_modified, 5, {"bit-rate": "64000"})
 
     def test_nothing_is_found_where_nothing_is(self, cloud: Cloud) -> None:
@@ -237,6 +239,49 @@ class TestResults:
         assert query["response-content-type"] == ["audio/mpeg"]
         assert query["response-content-disposition"] == [content_disposition("Ä song.mp3")]
         assert cloud.results.origin() == f"https://{url.netloc}"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (EndpointConnectionError(endpoint_url=f"https://uploads.s3.amazonaws.com/{KEY}"), "EndpointConnectionError"),
+        (
+            ClientError(
+                {
+                    "Error": {"Code": "AccessDenied", "Message": f"not authorized on arn:aws:s3:::uploads/{KEY}"},
+                    "ResponseMetadata": {"HTTPStatusCode": 403, "RequestId": "4442587FB7D0A2F9"},  # type: ignore[typeddict-item]
+                },
+                "AnyOperation",
+            ),
+            "AnyOperation: AccessDenied (request 4442587FB7D0A2F9)",
+        ),
+    ],
+    ids=["no-answer", "refused"],
+)
+def test_what_fails_tells_why_and_not_whose_file_it_was(
+    cloud: Cloud, tmp_path: Path, error: Exception, told: str
+) -> None:
+    upload = put(cloud, b"sound")
+    file = tmp_path / "result.mp3"
+    file.write_bytes(b"MP3")
+    calls: list[Callable[[], object]] = [
+        lambda: cloud.uploads.find(KEY),
+        lambda: cloud.uploads.read(upload, 0, 4),
+        lambda: list(cloud.uploads.chunks(upload)),
+        lambda: cloud.uploads.delete(api_job(upload_key=KEY)),
+        lambda: cloud.results.put(KEY, file),
+        lambda: cloud.results.copy_from(cloud.upload_bucket, upload, KEY),
+        lambda: cloud.results.delete(KEY),
+        lambda: cloud.results.exists(KEY),
+    ]
+
+    for call in calls:
+        with failing(clients.s3(), "*", error=error), pytest.raises(InternalError) as caught:
+            call()
+
+        logged = "".join(traceback.format_exception(caught.value))
+        assert KEY not in logged
+        assert told in logged
 
 
 @pytest.mark.parametrize(

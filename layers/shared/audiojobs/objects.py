@@ -1,6 +1,6 @@
 """The two buckets: uploads come in, results go out, and both are deleted.
 
-ClientErrors become errors of our own only here.
+ClientErrors become errors of our own only here. Their words stay here too: they name keys, and so people's files.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class UploadObjects:
         except _FAILURES as error:
             if _status(error) == 404:
                 return None
-            raise InternalError from error
+            raise _failure(error) from None
         return Upload(
             key,
             answer["ETag"],
@@ -95,7 +95,7 @@ class UploadObjects:
             )
             return answer["Body"].read()
         except _FAILURES as error:
-            raise _replaced_or_internal(error) from error
+            raise _replaced_or_internal(error) from None
 
     def chunks(self, upload: Upload, offset: int = 0) -> Iterator[bytes]:
         """The object from ``offset`` on, in pieces of at most 1 MB. A broken connection is resumed where it broke.
@@ -113,11 +113,11 @@ class UploadObjects:
                         offset += len(chunk)
                         yield chunk
             except ClientError as error:
-                raise _replaced_or_internal(error) from error
+                raise _replaced_or_internal(error) from None
             except (BotoCoreError, HTTPError) as error:
                 failures += 1
                 if failures == _MAX_BROKEN_DOWNLOADS:
-                    raise InternalError from error
+                    raise _failure(error) from None
 
     def delete(self, job: Job) -> None:
         """Delete the upload of a job, and nothing that took its place.
@@ -138,7 +138,7 @@ class UploadObjects:
             self._client.delete_object(Bucket=self._bucket, Key=job.upload_key, **pinned)  # type: ignore[arg-type]
         except _FAILURES as error:
             if _status(error) not in (404, 409, 412):
-                raise InternalError from error
+                raise _failure(error) from None
 
     def presign(self, key: str, *, size_bytes: int | None, expires_in_seconds: int) -> PresignedUpload:
         """A presigned PUT. With ``size_bytes``, S3 takes no other length."""
@@ -167,7 +167,7 @@ class ResultObjects:
                 str(source), self._bucket, key, ExtraArgs={"ContentType": RESULT_CONTENT_TYPE}, Config=_TRANSFER
             )
         except (*_FAILURES, Boto3Error) as error:
-            raise InternalError from error
+            raise _failure(error) from None
 
     def copy_from(self, upload_bucket: str, upload: Upload, key: str) -> None:
         """Copy an upload on the server, byte for byte, without its metadata and tags.
@@ -185,14 +185,14 @@ class ResultObjects:
                 TaggingDirective="REPLACE",
             )
         except _FAILURES as error:
-            raise _replaced_or_internal(error) from error
+            raise _replaced_or_internal(error) from None
 
     def delete(self, key: str) -> None:
         """Delete a result; one that is not there is no error."""
         try:
             self._client.delete_object(Bucket=self._bucket, Key=key)
         except _FAILURES as error:
-            raise InternalError from error
+            raise _failure(error) from None
 
     def exists(self, key: str) -> bool:
         try:
@@ -200,7 +200,7 @@ class ResultObjects:
         except _FAILURES as error:
             if _status(error) == 404:
                 return False
-            raise InternalError from error
+            raise _failure(error) from None
         return True
 
     def origin(self) -> str:
@@ -248,4 +248,16 @@ def _status(error: Exception) -> int:
 
 def _replaced_or_internal(error: Exception) -> Exception:
     """A pinned object that is gone or changed was replaced; all else is our fault."""
-    return UploadReplaced() if _status(error) in (404, 412) else InternalError()
+    return UploadReplaced() if _status(error) in (404, 412) else _failure(error)
+
+
+def _failure(error: Exception) -> InternalError:
+    """Our fault. For the log it bears a note of what happened, in none but S3's codes and the names of errors."""
+    cause = error.__context__ if isinstance(error, Boto3Error) else error  # a put in parts hides what S3 answered
+    note = type(cause).__name__
+    if isinstance(cause, ClientError):
+        request_id = cause.response["ResponseMetadata"].get("RequestId")
+        note = f"{cause.operation_name}: {cause.response['Error']['Code']} (request {request_id})"
+    failure = InternalError()
+    failure.add_note(note)
+    return failure
