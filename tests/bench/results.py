@@ -52,8 +52,8 @@ class CaseResult:
             for kind in ("wall", "cpu")
             if {ENGINE, STOCK} <= medians.keys()
         }
-        recording = {"seconds": self.seconds, "files": self.files, "size_bytes": self.size_bytes}
-        return {"recording": recording, **medians, **ratios, "left_out": self.left_out}
+        recording = {"audio_seconds": self.seconds, "files": self.files, "size_bytes": self.size_bytes}
+        return {**recording, **medians, **ratios, "left_out": list(self.left_out.items())}
 
 
 def summary(runs: Sequence[Run]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def document(cases: Mapping[str, Any], *, cores: int, versions: Mapping[str, str]) -> dict[str, Any]:
-    """What `results.json` holds; ``cases`` as :meth:`CaseResult.as_json` makes them."""
+    """What `results.json` holds; ``cases`` as :meth:`CaseResult.as_json` makes them: objects in them are contenders."""
     ordered = {name: cases[name] for name in CASES if name in cases}
     return {"about": ABOUT, "cores": cores, "versions": dict(versions), "cases": ordered}
 
@@ -90,8 +90,8 @@ def table(results: Mapping[str, Any]) -> Table:
         made.add_section()
         stock = case.get(STOCK)
         for contender, figures in measured(case).items():
-            made.add_row(name, contender, *_cells(figures, stock, case["recording"]["seconds"]))
-        for contender, reason in case["left_out"].items():
+            made.add_row(name, contender, *_cells(figures, stock, case["audio_seconds"]))
+        for contender, reason in case["left_out"]:
             made.add_row(name, contender, "-", reason)
     return made
 
@@ -105,14 +105,14 @@ def markdown(results: Mapping[str, Any]) -> str:
     for name, case in results["cases"].items():
         stock = case.get(STOCK)
         for contender, figures in measured(case).items():
-            lines.append(f"| {' | '.join((name, contender, *_cells(figures, stock, case['recording']['seconds'])))} |")
-        lines += [f"| {name} | {contender} | {reason} |" for contender, reason in case["left_out"].items()]
+            lines.append(f"| {' | '.join((name, contender, *_cells(figures, stock, case['audio_seconds'])))} |")
+        lines += [f"| {name} | {contender} | {reason} |" for contender, reason in case["left_out"]]
     return "\n".join(lines) + "\n"
 
 
 def measured(case: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The contenders of a case and their figures."""
-    return {key: value for key, value in case.items() if isinstance(value, dict) and "runs" in value}
+    return {key: value for key, value in case.items() if isinstance(value, dict)}
 
 
 def _cells(figures: Mapping[str, Any], stock: Mapping[str, Any] | None, seconds: float) -> list[str]:
