@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.audio.programs import layer_first_on_path
+from tests.integration.processes import children
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,8 +22,3 @@ def no_new_children() -> Iterator[None]:
     before = children()
     yield
     assert children() <= before
-
-
-def children() -> set[str]:
-    """Ids of the processes that this one has started, ended ones that nobody has waited for included."""
-    return {child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()}

@@ -30,7 +30,7 @@ def identify_file(path: Path) -> Container:
         return identify(read, path.stat().st_size)
 
 
-def run_engine(source: Path, *, seconds_allowed: float = 60.0, encoders: int = 1, **wishes: Any) -> Run:
+def run_engine(source: Path, *, seconds_allowed: float = 300.0, encoders: int = 1, **wishes: Any) -> Run:
     """Convert ``source`` as ``wishes`` (fields of :class:`Conversion`) say, into a folder of its own."""
     folder = source.parent / f"{source.name}.converted-by-{encoders}"
     folder.mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ import pytest
 
 from api.app import lambda_handler as api_handler
 from audiojobs import clients
+from resample import resampling
 from resample.app import lambda_handler as resample_handler
 from tests.audio.synth import sine, wav_bytes
 from tests.unit.cloud import Cloud
@@ -48,14 +49,15 @@ def calls() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def service(configure: Callable[..., None], logs: Logs) -> Api:
-    """All functions, in the environment of a deployed stack."""
+def service(configure: Callable[..., None], logs: Logs, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """All functions, in the environment of a deployed stack. Nothing takes long enough for a word of its progress."""
     configure(PUBLIC_URL=PUBLIC_URL)
+    monkeypatch.setattr(resampling, "PROGRESS_INTERVAL_SECONDS", 1e9)
     return Api(api_handler)
 
 
 def resample(cloud: Cloud, key: str) -> Any:
-    return resample_handler(s3_event(cloud.upload_bucket, key), FakeLambdaContext(remaining_milliseconds=60_000))
+    return resample_handler(s3_event(cloud.upload_bucket, key), FakeLambdaContext(remaining_milliseconds=900_000))
 
 
 def test_a_direct_upload(cloud: Cloud, service: Api) -> None:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -32,6 +29,7 @@ from tests.audio import broken, hostile
 from tests.audio.hostile import Case
 from tests.audio.programs import full_ffmpeg
 from tests.integration.converting import identify_file, run_engine
+from tests.integration.processes import children, listening
 
 MUTATIONS_IN_CI = 160
 MUTATIONS_IN_ALL = 6000
@@ -43,28 +41,6 @@ _WISHES = (
     Conversion(sample_rate=8_000, channels=1, allow_partial=True),
     Conversion(sample_rate=48_000, vbr_quality=5, channels=2, allow_partial=True),
 )
-
-
-@contextmanager
-def _listening() -> Iterator[tuple[int, list[str]]]:
-    """A port where nobody should ever call, and who did."""
-    callers: list[str] = []
-
-    def listen(server: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                connection, address = server.accept()
-                callers.append(str(address))
-                connection.close()
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=listen, args=(server,))
-        thread.start()
-        try:
-            yield server.getsockname()[1], callers
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
 
 
 def _end_of(case: Case, conversion: Conversion, folder: Path) -> tuple[str, float]:
@@ -119,19 +95,9 @@ def _decodes(mp3: Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _children() -> list[int]:
-    """Every process that this one started and that is still there."""
-    parents = {}
-    for folder in Path("/proc").iterdir():
-        with suppress(OSError):
-            if folder.name.isdecimal():
-                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    return [process for process, parent in parents.items() if parent == os.getpid()]
-
-
 def _all_end_well(cases: Iterable[Case], folder: Path) -> Counter[str]:
     ends: Counter[str] = Counter()
-    before = set(_children())
+    before = children()
 
     def end(numbered: tuple[int, Case]) -> tuple[str, float]:
         number, case = numbered
@@ -143,13 +109,13 @@ def _all_end_well(cases: Iterable[Case], folder: Path) -> Counter[str]:
             ends[word] += 1
             slowest = max(slowest, seconds)
     print(f"{ends.total()} files: {dict(ends)}, the slowest {slowest:.1f} s")  # noqa: T201
-    assert set(_children()) <= before, "no process is left"
+    assert children() <= before, "no process is left"
     assert slowest < SECONDS_ALLOWED
     return ends
 
 
 def test_attacks_made_by_hand(tmp_path: Path) -> None:
-    with _listening() as (port, callers):
+    with listening() as (port, callers):
         cases = hostile.by_hand(port)
         # The many scripts and first bytes are refused within a millisecond; of what ffmpeg sees, a part will do.
         ends = _all_end_well(cases[::5], tmp_path)
@@ -166,7 +132,7 @@ def test_attacks_made_by_hand(tmp_path: Path) -> None:
 )
 def test_a_careless_ffmpeg_is_heard(tmp_path: Path, script: str, careless: tuple[str, ...]) -> None:
     """The scripts work, and somebody listens: a full ffmpeg that is allowed everything does call."""
-    with _listening() as (port, callers):
+    with listening() as (port, callers):
         case = next(case for case in hostile.scripts(port) if case.name == f"script-{script}-0-plain")
         (tmp_path / "script").write_bytes(case.content)
         demuxer = {"ffconcat": "concat"}.get(script, script)
@@ -176,7 +142,7 @@ def test_a_careless_ffmpeg_is_heard(tmp_path: Path, script: str, careless: tuple
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while not callers and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         process.kill()
@@ -187,7 +153,7 @@ def test_a_careless_ffmpeg_is_heard(tmp_path: Path, script: str, careless: tuple
 
 @pytest.mark.long
 def test_all_attacks_made_by_hand(tmp_path: Path) -> None:
-    with _listening() as (port, callers):
+    with listening() as (port, callers):
         for wish in range(len(_WISHES)):
             (tmp_path / str(wish)).mkdir()
             cases = hostile.by_hand(port)
@@ -238,16 +204,13 @@ def test_an_hour_of_silence(tmp_path: Path, suffix: str, codec: tuple[str, ...])
 
 def test_chapters_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What keeps ffprobe busy for long is the file's fault; the deadline is far away."""
-    monkeypatch.setattr("resample.probe.MAX_SECONDS", 0.1)
+    monkeypatch.setattr("resample.probe.MAX_SECONDS", 0.1)  # of the half a minute that it would take
     source = tmp_path / "chapters.mp3"
     tag = hostile.chapters(99_999)
     source.write_bytes(broken.id3v2(len(tag), tag) + hostile.whole_files()["variable.mp3"])
-    started = time.monotonic()
 
     with pytest.raises(CorruptAudio, match="too long"):
         run_engine(source)
-
-    assert time.monotonic() - started < 3
 
 
 @pytest.mark.long
@@ -289,21 +252,19 @@ def test_whose_fault_it_is_that_the_time_ran_out(
             identify(lambda offset, length: content[offset : offset + length], len(content)),
             Conversion(),
             tmp_path / "result.mp3",
-            deadline=time.monotonic() + 30,
+            deadline=time.monotonic() + 300,
             on_progress=lambda _: None,
         )
 
 
-def test_more_sound_than_anybody_could_encode(tmp_path: Path) -> None:
+def test_more_sound_than_anybody_could_encode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A FLAC header that declares half a year is not even tried."""
+    monkeypatch.setattr("resample.engine.encode", lambda *_, **__: pytest.fail("it is tried"))
     content = bytearray(hostile.whole_files()["tone.flac"])
     content[21] |= 0x0F
     content[22:26] = b"\xff\xff\xff\xff"
     source = tmp_path / "endless.flac"
     source.write_bytes(content)
-    started = time.monotonic()
 
     with pytest.raises(UploadTooLarge, match="hours"):
         run_engine(source, seconds_allowed=900)
-
-    assert time.monotonic() - started < 2

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import (
     content_type_conformance,
@@ -75,14 +75,7 @@ def statuses(operation: Operation, cloud: Cloud, *, calls: int) -> Counter[int]:
     positive, negative = (operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
     made: Counter[int] = Counter()
 
-    @settings(
-        max_examples=calls,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=calls, phases=[Phase.generate])
     @given(case=positive | negative)
     def call(case: Case) -> None:
         wishes, state = divmod(made.total(), len(STATES))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import rich.console
 
 from audiojobs.settings import encoders_for
-from tests.bench import costs, document, results
+from tests.bench import costs, document, measuring, results
 from tests.bench.__main__ import RESULTS, RUNS, schedule
 from tests.bench.contenders import ENGINE, STOCK
-from tests.bench.measuring import Run, run_programs, run_worker
+from tests.bench.measuring import Run, run_programs, run_worker, tree_bytes
 from tests.bench.recordings import PROJECT, clip_seconds
 
 CONTENDERS = [ENGINE, STOCK, "layer-ffmpeg", "sox", "seed-pipeline", "naive-pydub"]
@@ -85,31 +87,62 @@ def test_clips_differ_in_length() -> None:
     assert len(set(clip_seconds())) == 20
 
 
-def test_a_program_is_measured_with_its_children() -> None:
-    child = "import time\nheld = bytearray(50_000_000)\nwhile time.process_time() < 0.2: pass"
-    parent = f"import subprocess, sys; held = bytearray(50_000_000); subprocess.run([sys.executable, '-c', {child!r}])"
-
-    run = run_programs([[sys.executable, "-c", parent]])
-
-    assert run.wall_seconds > 0.2
-    assert 0.2 < run.cpu_seconds < 2
-    assert 100_000_000 < run.peak_rss_bytes < 160_000_000
+# A program holds its memory until that was seen; what is never seen is held for a minute.
+UNTIL_SEEN = """
+import os, sys, time
+until = time.monotonic() + 60
+while not os.path.exists(sys.argv[1]) and time.monotonic() < until: time.sleep(0.01)
+"""
 
 
-def test_memory_files_count_and_a_workers_start_does_not() -> None:
-    worker = """if True:
-        import json, os, sys, time
-        time.sleep(0.3)
-        print("ready", flush=True)
-        sys.stdin.readline()
-        file = os.memfd_create("pcm")
-        os.write(file, bytes(40_000_000))
-        time.sleep(0.15)
-        print(json.dumps({"cpu_seconds": 1.5}), flush=True)
+def tell_when_seen(monkeypatch: pytest.MonkeyPatch, file: Path, size_bytes: int) -> None:
+    """Makes a file once more memory than that was measured."""
+
+    def look(process: int) -> int:
+        found = tree_bytes(process)
+        if found > size_bytes:
+            file.touch()
+        return found
+
+    monkeypatch.setattr(measuring, "tree_bytes", look)
+
+
+def test_a_program_is_measured_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = f"import time\nheld = bytearray(50_000_000)\nwhile time.process_time() < 0.2: pass\n{UNTIL_SEEN}"
+    parent = f"""if True:
+        import os, subprocess, sys
+        held = bytearray(50_000_000)
+        subprocess.run([sys.executable, "-c", {child!r}, sys.argv[1]])
+        open(sys.argv[2], "w").write(str(sum(os.times()[:4])))
     """
+    seen, used = tmp_path / "seen", tmp_path / "used"
+    tell_when_seen(monkeypatch, seen, 100_000_000)
+
+    run = run_programs([[sys.executable, "-c", parent, seen, used]])
+
+    assert seen.exists()
+    assert 100_000_000 < run.peak_rss_bytes < 160_000_000
+    assert run.wall_seconds > 0.2
+    assert run.cpu_seconds > 0.2
+    assert run.cpu_seconds == pytest.approx(float(used.read_text()), rel=0.5), "and its end"
+
+
+def test_memory_files_count_and_a_workers_start_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = f"""
+import json, os, sys, time
+time.sleep(0.3)
+print("ready", flush=True)
+sys.stdin.readline()
+file = os.memfd_create("pcm")
+os.write(file, bytes(40_000_000))
+time.sleep(0.15)
+{UNTIL_SEEN}
+print(json.dumps({{"cpu_seconds": 1.5}}), flush=True)
+"""
+    tell_when_seen(monkeypatch, tmp_path / "seen", 40_000_000)
 
     started = time.perf_counter()
-    run = run_worker([sys.executable, "-c", worker], {}, [])
+    run = run_worker([sys.executable, "-c", worker, tmp_path / "seen"], {}, [])
     elapsed = time.perf_counter() - started
 
     assert run.start_seconds is not None
@@ -119,13 +152,20 @@ def test_memory_files_count_and_a_workers_start_does_not() -> None:
     assert run.peak_rss_bytes > 40_000_000
 
 
-def test_what_else_the_machine_does_is_seen() -> None:
-    burn = "import time\nwhile time.process_time() < 0.5: pass"
-    with subprocess.Popen([sys.executable, "-c", burn]):
-        run = run_programs([["sleep", "0.4"]])
+def test_what_else_the_machine_does_is_seen(tmp_path: Path) -> None:
+    """Half a second of another's CPU time, while a program waits for its end."""
+    burn = """if True:
+        import sys, time
+        with open(sys.argv[1], "w"):
+            end = time.process_time() + 0.5
+            while time.process_time() < end: pass
+    """
+    os.mkfifo(tmp_path / "end")
+    with subprocess.Popen([sys.executable, "-c", burn, tmp_path / "end"]):
+        run = run_programs([["cat", tmp_path / "end"]])
 
-    assert run.cpu_seconds < 0.1
-    assert run.other_load > 0.3
+    assert run.cpu_seconds < 0.25
+    assert run.other_load * run.wall_seconds > 0.25
 
 
 def test_a_program_that_fails_is_no_result() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from audiojobs.errors import NoAudio, TruncatedAudio, UnsupportedFormat
@@ -166,7 +166,6 @@ def test_id3_length() -> None:
     assert id3v2_bytes(b"ID3") == 0
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=3000) | st.lists(st.sampled_from([b"\xff", b"\xfb\x98", b"\0", b"ID3\x03\0\0"])).map(b"".join)
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from resample.containers import AIFF, AU, CAF, FLAC, MP3, MP4, OGG, W64, WAV, Container
@@ -187,7 +187,6 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@settings(deadline=None)
 @given(data=st.data())
 def test_no_header_makes_it_fail(name: str, data: st.DataObject) -> None:
     container, whole = SAMPLES[name]

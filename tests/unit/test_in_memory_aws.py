@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiojobs.errors import AudioJobError
@@ -88,7 +88,7 @@ def run(store: JobStore, job: Job, is_stored: bool, script: list[Any]) -> list[A
     return [*answers, store.get(job.id)]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(
     is_direct=st.booleans(),
     status=st.sampled_from([None, *Status]),

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote_plus, unquote
 
 import pytest
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from audiojobs.job import Status, direct_job_id
@@ -62,7 +62,7 @@ def s3_event(bucket: str, key: str) -> dict[str, Any]:
     return {"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": bucket}, "object": described}}]}
 
 
-@settings(max_examples=300, database=None, derandomize=True)
+@settings(max_examples=300)
 @given(KEYS)
 def test_the_event_tells_the_key(key: str) -> None:
     (event,) = upload_events(s3_event("uploads", key))
@@ -70,7 +70,7 @@ def test_the_event_tells_the_key(key: str) -> None:
     assert event.key == key
 
 
-@settings(max_examples=300, database=None, derandomize=True)
+@settings(max_examples=300)
 @given(KEYS, st.text(st.characters(codec="utf-8"), max_size=9))
 def test_two_keys_never_share_a_job(key: str, other: str) -> None:
     assert (direct_job_id("b", key, "1") == direct_job_id("b", key + other, "1")) is not bool(other)
@@ -100,9 +100,7 @@ def test_awkward_keys(cloud: Cloud, handler: Callable[..., Any], key: str) -> No
 
 
 def test_any_key(cloud: Cloud, handler: Callable[..., Any]) -> None:
-    @settings(
-        max_examples=10, deadline=None, database=None, phases=UNSHRUNK, suppress_health_check=[HealthCheck.too_slow]
-    )
+    @settings(max_examples=10, phases=UNSHRUNK)
     @given(KEYS)
     @example("../../x")
     def check(key: str) -> None:

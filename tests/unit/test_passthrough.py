@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audiojobs.conversion import Conversion
@@ -167,7 +167,6 @@ def test_what_is_no_stream(content: bytes) -> None:
     assert decide(content) is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=700) | st.sampled_from([mpeg_frame(), mpeg_frame(320), b"\xff\xfb\x08\x00"])))
 def test_never_fails(parts: list[bytes]) -> None:
     content = b"".join(parts)

@@ -42,6 +42,7 @@ from tests.unit.test_objects import break_downloads
 
 KEY = "any/key.wav"
 MINUTE = 60
+BEYOND_ALL_PROCESSES = 1 << 22  # Linux's PID_MAX_LIMIT
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ class Service:
         self.cloud = cloud
         self.engine = engine
         self.scratch = scratch
-        self.clock = Clock(1_800_000_000.0)
+        self.clock = Clock(4_000_000_000.0)  # moto, which tells the time of an upload, has the real one
         self.settings = cloud.resample_settings
 
     def create(self, **values: Any) -> Job:
@@ -561,10 +562,8 @@ class TestKilledInvocations:
         left = service.scratch / f"job-{os.getpid()}-left"
         left.mkdir()
         (left / "original").write_bytes(b"sound")
-        dead = subprocess.Popen(["true"])
-        dead.wait()
-        (service.scratch / f"job-{dead.pid}-left").mkdir()
-        with subprocess.Popen(["sleep", "60"]) as at_work:
+        (service.scratch / f"job-{BEYOND_ALL_PROCESSES}-left").mkdir()
+        with subprocess.Popen(["sleep", "3600"]) as at_work:
             anothers = service.scratch / f"job-{at_work.pid}-at-work"
             anothers.mkdir()
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from greenlet import getcurrent
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -546,14 +546,7 @@ class Jobs(RuleBasedStateMachine):
         return any(event.key == job.upload_key for event in self.world.events if event not in self.world.delivered)
 
 
-SHORT = settings(
-    max_examples=1000,
-    stateful_step_count=25,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+SHORT = settings(max_examples=1000, stateful_step_count=25)
 
 
 def test_jobs_in_any_order(record_property: Callable[[str, object], None]) -> None:
