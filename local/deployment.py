@@ -136,7 +136,8 @@ def map_api(aws: Aws, api_id: str, api_url: str) -> None:
 def create_client_user(aws: Aws, stack: Stack) -> tuple[str, str]:
     """A user for clients, as the service's users are: the emulator trusts its root keys without any signature.
 
-    Beyond using the service it may look at what the service did. Returns access key id and secret access key.
+    Beyond using the service it may look at its settings and at what it did, and send its events on.
+    Returns access key id and secret access key.
     """
     iam = aws.client("iam")
     iam.create_user(UserName=CLIENT_USER)
@@ -163,8 +164,6 @@ def client_policy(stack: Stack) -> dict[str, Any]:
     table = attributes["JobsTable", "Arn"]
     api = f"arn:aws:execute-api:{region}:{account}:{physical_id('RestApi')}/{STAGE}/*"
     groups = [arn for arn in of_type("AWS::Logs::LogGroup") for arn in (arn, f"{arn}:*")]
-    queues = of_type("AWS::SQS::Queue")
-    itself = f"arn:aws:cloudformation:{region}:{account}:stack/{stack.name}/*"
     allowed: list[tuple[str, list[str], list[str]]] = [
         ("UseTheApi", ["execute-api:Invoke"], [api]),
         (
@@ -173,15 +172,20 @@ def client_policy(stack: Stack) -> dict[str, Any]:
             [f"{uploads}/*"],
         ),
         ("SeeUploads", ["s3:ListBucket", "s3:ListBucketMultipartUploads"], [uploads]),
-        ("SeeResults", ["s3:ListBucket"], [results]),
+        ("SeeResults", ["s3:ListBucket", "s3:ListBucketMultipartUploads"], [results]),
         ("ReadResults", ["s3:GetObject"], [f"{results}/*"]),
         ("ReadJobs", ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"], [table, f"{table}/index/*"]),
         ("InvokeFunctions", ["lambda:InvokeFunction"], of_type("AWS::Lambda::Function")),
-        ("WatchQueues", ["sqs:GetQueueAttributes", "sqs:ReceiveMessage"], queues),
-        # What `make redrive` takes, beside the rights to invoke functions and to receive messages.
-        ("RedriveQueues", ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:SendMessage"], queues),
-        ("FindResources", ["cloudformation:DescribeStackResource"], [itself]),
+        (
+            "SeeBuckets",
+            ["s3:GetBucket*", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration"],
+            [uploads, results],
+        ),
+        ("SeeTheTable", ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive"], [table]),
+        ("SeeFunctions", ["lambda:GetFunctionConfiguration"], of_type("AWS::Lambda::Function")),
         ("ReadLogs", ["logs:FilterLogEvents", "logs:GetLogEvents", "logs:DescribeLogStreams"], groups),
+        # What `make redrive` takes, beside the right to invoke functions, and what docs/events.md shows.
+        ("SendEventsOn", ["cloudformation:*", "events:*", "sns:*", "sqs:*"], ["*"]),
     ]
     return {
         "Version": "2012-10-17",
