@@ -251,8 +251,12 @@ def _mp3(read: Reader, size_bytes: int, start: int) -> Declared:
 
 
 def _mp4(read: Reader, size_bytes: int, start: int) -> Declared:
-    """Only whether the boxes reach beyond the end: the index tells the length, and ffprobe reads that."""
+    """Only whether the boxes reach beyond the end: the index tells the length, and ffprobe reads that.
+
+    What lies behind the sound may be no box at all: programs append tags and notes of their own.
+    """
     offset = start
+    has_sound = False
     for _ in range(_MAX_CHUNKS):
         header = read(offset, 16)
         if len(header) < 8:
@@ -263,8 +267,10 @@ def _mp4(read: Reader, size_bytes: int, start: int) -> Declared:
         if size < 8:
             break  # 0: up to the end of the file
         offset += size
-        if offset > size_bytes:
+        is_needed = header[4:8] in (b"mdat", b"moov", b"moof")
+        if offset > size_bytes and (is_needed or not has_sound):
             return Declared(missing_bytes=offset - size_bytes)
+        has_sound |= header[4:8] == b"mdat"
     return NOTHING
 
 

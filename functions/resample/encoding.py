@@ -46,7 +46,7 @@ _ENCODED = re.compile(r"  Output stream #0:\d+ \(audio\): \d+ frames encoded \((
 _DISK_FULL = 256 - errno.ENOSPC
 """ffmpeg's exit status. Its words would prove nothing: some tags are printed as they are, line breaks included."""
 
-_DECODE_ERROR = re.compile(r"Error (while decoding stream|submitting packet to decoder)|Decoding error")
+_DECODE_ERROR = re.compile(r"Error (while decoding stream|submitting packet to decoder|during demuxing)|Decoding error")
 
 
 @dataclass(slots=True)

@@ -205,9 +205,10 @@ def _judge_length(
 def _damage(report: Report, container: Container) -> tuple[Notice, ...]:
     """A warning for a file of the right length with damage in it.
 
-    A tag that ffmpeg does not know, or a last frame cut short, makes one error in very many MP3 files.
+    A tag at the end that ffmpeg does not know, or a last frame cut short, makes one error in very many MP3 and FLAC
+    files.
     """
-    if report.decode_errors > (1 if container.demuxer == "mp3" else 0):
+    if report.decode_errors > (1 if container.demuxer in ("mp3", "flac") else 0):
         return (Notice("decode-errors", "Parts of the file are damaged and may sound wrong."),)
     return ()
 

@@ -25,7 +25,7 @@ MAX_SECONDS = 60.0
 
 _MAX_OUTPUT_BYTES = 1 << 20
 _ENTRIES = (
-    "stream=index,codec_type,codec_name,sample_fmt,sample_rate,channels,channel_layout,duration,width,height"
+    "stream=index,codec_type,codec_name,sample_fmt,sample_rate,channels,channel_layout,start_time,duration,width,height"
     ":stream_disposition=attached_pic:format=duration"
 )
 # The decoders of our own build. With another build of ffmpeg, a decoder that we don't know is not let near a file.
@@ -118,13 +118,17 @@ def read_answer(answer: dict[str, Any], container: Container) -> Probed:
     if channels > MAX_CHANNELS:
         raise UnsupportedFormat(f"The file has {channels} channels; up to {MAX_CHANNELS} are supported.")
     layout = audio.get("channel_layout")
+    duration_seconds = _seconds(audio.get("duration")) or _seconds(answer.get("format", {}).get("duration"))
+    if codec == "opus" and container.demuxer == "ogg" and duration_seconds:
+        # Counted from the beginning of a broadcast, which may be long before that of its recording.
+        duration_seconds -= min(duration_seconds, _seconds(audio.get("start_time")) or 0.0)
     return Probed(
         codec=codec,
         sample_rate=sample_rate,
         channels=channels,
         sample_format=audio.get("sample_fmt", "unknown"),
         channel_layout=None if layout in (None, "", "unknown") else layout,
-        duration_seconds=_seconds(audio.get("duration")) or _seconds(answer.get("format", {}).get("duration")),
+        duration_seconds=duration_seconds or None,
         cover_index=_cover_index(streams),
         decoder=decoder,
     )

@@ -267,6 +267,55 @@ def test_id3_tag_in_front(tmp_path: Path, suffix: str, tag_bytes: int) -> None:
     assert run.sound.seconds == pytest.approx(SECONDS, abs=0.1 if suffix == ".aac" else 0.001)
 
 
+@pytest.mark.parametrize("suffix", [".mp3", ".aac", ".flac", ".ogg", ".m4a", ".wav", ".aiff"])
+@pytest.mark.parametrize("tail", [b"TAG".ljust(128, b"\0"), broken.ape_tag()], ids=["id3v1", "ape"])
+def test_tags_at_the_end_of_any_file_are_no_damage(tmp_path: Path, suffix: str, tail: bytes) -> None:
+    source = synth.write(tmp_path / f"tone{suffix}", SECONDS)
+    expected = run_engine(source).converted.result.duration_seconds
+    source.write_bytes(source.read_bytes() + tail)
+
+    run = run_engine(source)
+
+    assert run.converted.result.duration_seconds == expected
+    assert run.converted.warnings == ()
+
+
+def _ogg_pages(content: bytes) -> list[bytes]:
+    """RFC 3533, section 6: the lengths of a page's segments stand in its header."""
+    pages = []
+    while content:
+        count = content[26]
+        size = 27 + count + sum(content[27 : 27 + count])
+        pages.append(content[:size])
+        content = content[size:]
+    return pages
+
+
+@pytest.mark.parametrize(("suffix", "sample_rate"), [(".ogg", 44_100), (".opus", 48_000)])
+def test_a_recording_of_a_broadcast_that_began_long_before(tmp_path: Path, suffix: str, sample_rate: int) -> None:
+    source = synth.encode(tmp_path / f"tone{suffix}", synth.tone(12.0, sample_rate=sample_rate))
+    pages = _ogg_pages(source.read_bytes())
+    source.write_bytes(b"".join([*pages[:2], *pages[len(pages) // 2 :]]))
+
+    run = run_engine(source)
+
+    assert 4.0 < run.sound.seconds < 8.0
+    assert run.converted.source.duration_seconds == run.sound.seconds
+    assert run.converted.warnings == ()
+
+
+def test_what_ffmpeg_leaves_out_of_a_chained_ogg_is_told(tmp_path: Path) -> None:
+    """It can't go on with another codec, and exits 0."""
+    vorbis = synth.write(tmp_path / "tone.ogg", 2 * SECONDS).read_bytes()
+    source = tmp_path / "chained.ogg"
+    source.write_bytes(vorbis + synth.write(tmp_path / "tone.opus", SECONDS, sample_rate=48_000).read_bytes())
+
+    run = run_engine(source)
+
+    assert run.sound.seconds == pytest.approx(2 * SECONDS, abs=0.01)
+    assert [warning.code for warning in run.converted.warnings] == ["decode-errors"]
+
+
 @pytest.mark.parametrize("front", [b"\0" * 3000, b"\x12\x34\x56" * 300], ids=["zeros", "junk"])
 def test_junk_before_the_first_mpeg_frame(tmp_path: Path, front: bytes) -> None:
     arguments = ("-b:a", "128k", "-write_xing", "0", "-id3v2_version", "0")

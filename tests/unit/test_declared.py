@@ -154,6 +154,9 @@ def test_mp4() -> None:
 
     assert of(content, MP4) == NOTHING
     assert of(content[:-30], MP4) == Declared(missing_bytes=30)
+    assert of(content + b"TAG" + bytes(125), MP4) == NOTHING, "no box, but what old programs append"
+    assert of(content + struct.pack(">I", 50) + b"moov" + bytes(30), MP4) == Declared(missing_bytes=12)
+    assert of(content[:16] + struct.pack(">I", 50) + b"free" + bytes(30), MP4) == Declared(missing_bytes=12)
     long = struct.pack(">I", 1) + b"mdat" + struct.pack(">Q", 116) + bytes(100)
     assert of(long, MP4) == NOTHING
     assert of(long[:-30], MP4) == Declared(missing_bytes=30)
