@@ -48,7 +48,7 @@ def test_make_knows_every_target(command: str) -> None:
     assert done.returncode == 0, done.stderr
     variables = [word.partition("=")[0] for word in words if "=" in word]
     makefile = (PROJECT / "Makefile").read_text()
-    assert all(f"$({name})" in makefile or f"$(if $({name})" in makefile for name in variables)
+    assert all(f"$({name})" in makefile or f"$(value {name})" in makefile for name in variables)
 
 
 RUN_BY = {
@@ -141,8 +141,8 @@ def test_the_costs_add_up(column: int) -> None:
     assert f"{total:.2f}" == last[column + 1].strip("*")
 
 
-def test_three_quarters_are_the_transfer() -> None:
+def test_more_than_two_thirds_are_the_transfer() -> None:
     *rows, _ = cost_rows()
     costs = {row[0]: price(row[1]) * product(row[2]) for row in rows}
 
-    assert 0.7 < costs["Transfer out"] / sum(costs.values()) < 0.8
+    assert 2 / 3 < costs["Transfer out"] / sum(costs.values()) < 0.75
