@@ -18,7 +18,7 @@ from pathlib import Path
 from audiojobs.errors import TimeLimit
 from resample.containers import Container
 from resample.declared import declared_length
-from resample.parallel.window import PIPE_BYTES, widen_pipe
+from resample.pipes import PIPE_BYTES, widen_pipe
 
 INCOMING_HEAD_BYTES = 262_144
 """How much of an incoming file's beginning is at hand: more than ffprobe reads of a WAV file to see what is in it."""

@@ -15,11 +15,11 @@ from debian import SUITE, Mirror, SourceArchive, find_mirror, install_packages, 
 from steps import StepFailed, Steps
 
 HERE = Path(__file__).resolve().parent
-LAME_PATCH = "lame-speed.patch"
+LAME_PATCHES = ("lame-speed.patch", "lame-reservoir.patch")
 LAME_FRAMES = "lame-frames.c"
 
 # A change in one of these makes a new build; nothing else in this folder has a say in the binaries.
-RECIPE_FILES = ("debian.py", LAME_FRAMES, LAME_PATCH, "recipe.py", "steps.py")
+RECIPE_FILES = ("debian.py", LAME_FRAMES, *LAME_PATCHES, "recipe.py", "steps.py")
 
 COMPONENTS = {
     "protocol": "file pipe fd",
@@ -198,7 +198,8 @@ class Build:
     def _lame(self) -> None:
         # Training it with -fprofile-use was measured too: no gain over these flags.
         source = self.sources / "lame"
-        self.steps.run(["patch", "-p1", "-i", HERE / LAME_PATCH], cwd=source)
+        for patch in LAME_PATCHES:
+            self.steps.run(["patch", "-p1", "-i", HERE / patch], cwd=source)
         self.steps.run(
             [
                 "./configure",
@@ -287,7 +288,8 @@ class Build:
         for package, names in texts.items():
             for name in (*names, "debian/copyright"):
                 shutil.copy(self.sources / package / name, licenses / f"{package}-{Path(name).name}")
-        shutil.copy(HERE / LAME_PATCH, licenses)
+        for patch in LAME_PATCHES:
+            shutil.copy(HERE / patch, licenses)
 
     def _check(self) -> None:
         """A tone through the whole chain, so that a binary that cannot do its one job is never kept."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import subprocess
 import threading
 import time
-from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -31,10 +29,8 @@ from tests.audio.programs import run_full_ffmpeg
 pytestmark = pytest.mark.usefixtures("no_new_children")
 
 SECONDS = 45
-STRETCH_BYTES = 256 << 10  # of decoded sound: two seconds of 32 kHz stereo, less than an encoder ever gets
-SNR_TOLERANCE_DB = 0.05
-MADE_UP_TOLERANCE_DB = 0.15  # a pure tone at V0 has so little error that one MPEG frame makes 0.06 dB of it
 SMALL_WINDOW_BYTES = 2 << 20  # so that there are several joins in a short sound
+SHARES_A_FOLDER = [HealthCheck.function_scoped_fixture]
 
 # Voices that come and go, with attacks, noise, and half a second of silence every five.
 MUSIC = (
@@ -148,7 +144,7 @@ def encode_both(
             destination,
             head=lambda: head,
             workers=workers,
-            deadline=time.monotonic() + 60,
+            deadline=time.monotonic() + 500,
             expected_sample_frames=len(samples) // wanted.sample_frame_bytes,
             window_bytes=window_bytes,
         )
@@ -162,47 +158,12 @@ def decoded(mp3: Path) -> bytes:
     return done.stdout
 
 
-def assert_alike(parallel: bytes, serial: bytes, samples: bytes, *, constant_bit_rate: bool) -> None:
-    """Two decoded sounds are the same; at a variable bit rate every stretch is as far from its source.
-
-    Where sound takes the largest bit rate that MP3 has and all of the bit reservoir, LAME's rounding depends on the few
-    bytes by which the reservoirs of two encoders differ.
-    """
-    if constant_bit_rate or parallel == serial:
-        assert parallel == serial
-        return
-    assert len(parallel) == len(serial)
-    change_db = max(snr_change_db(parallel, serial, samples, *stretch) for stretch in stretches(len(serial)))
-    assert change_db <= MADE_UP_TOLERANCE_DB
-
-
-def stretches(size: int) -> Iterator[tuple[int, int]]:
-    """Where they begin and end in so many bytes; the last one takes the rest."""
-    count = max(1, size // STRETCH_BYTES)
-    return (
-        (index * STRETCH_BYTES, (index + 1) * STRETCH_BYTES if index < count - 1 else size) for index in range(count)
-    )
-
-
-def snr_change_db(parallel: bytes, serial: bytes, samples: bytes, start: int, end: int) -> float:
-    """By how much two decoded sounds (16-bit) differ in their distance from the source (32-bit float)."""
-    if parallel[start:end] == serial[start:end]:
-        return 0.0
-    source = array("f", samples[2 * start : 2 * end])
-    rounding = len(source) / 12
-
-    def error(sound: bytes) -> float:
-        pairs = zip(array("h", sound[start:end]), source, strict=True)
-        return rounding + math.fsum((heard - 32768 * true) ** 2 for heard, true in pairs)
-
-    return abs(10 * math.log10(error(parallel) / error(serial)))
-
-
 def window_for(wanted: Encoding) -> int:
     """Four stretches of some ten seconds."""
     return 9 * SECONDS * wanted.sample_rate * wanted.sample_frame_bytes // 20
 
 
+@pytest.mark.usefixtures("short_stretches")
 @pytest.mark.parametrize(
     ("sample_rate", "channels", "rate"),
     [pytest.param(*kind, id="-".join(map(str, (*kind[:2], *kind[2].items())))) for kind in KINDS],
@@ -215,18 +176,21 @@ def test_the_decoded_sound_is_that_of_one_encoder(
 
     both = encode_both(samples, wanted, tmp_path, window_bytes=window_for(wanted))
 
-    parallel, serial = decoded(both.parallel), decoded(both.serial)
+    parallel = decoded(both.parallel)
+    assert both.facts.joins >= 1
     assert both.facts.sample_frames == len(samples) // wanted.sample_frame_bytes
     assert len(parallel) == 2 * channels * both.facts.sample_frames
-    assert_alike(parallel, serial, samples, constant_bit_rate="bit_rate" in rate)
-    assert abs(both.size_ratio - 1) <= (0 if "bit_rate" in rate else 0.001)
+    assert parallel == decoded(both.serial)
+    assert both.size_ratio == 1
 
 
+@pytest.mark.usefixtures("short_stretches")
 @pytest.mark.parametrize("sound", [sound for sound in SOUNDS if sound != "music"])
 @pytest.mark.parametrize("rate", [{"bit_rate": 128_000}, {"vbr_quality": 4}], ids=["cbr", "vbr"])
 def test_special_sounds_are_those_of_one_encoder(sound: str, rate: dict[str, int], tmp_path: Path) -> None:
     both = encode_both(pcm(sound), encoding(**rate), tmp_path, window_bytes=4 * SMALL_WINDOW_BYTES)
 
+    assert both.facts.joins >= 1
     assert decoded(both.parallel) == decoded(both.serial)
 
 
@@ -296,17 +260,12 @@ def is_any_encoding_that_of_one_encoder(asked: Asked, tmp_path: Path) -> None:
     assert both.facts.sample_frames == asked.sample_frames
     assert len(parallel) == size
     # ffmpeg itself writes up to 46 sample frames too little padding where more than one MPEG frame is padding.
-    assert_alike(parallel, decoded(both.serial)[:size], asked.samples, constant_bit_rate="bit_rate" in asked.rate)
-    if "bit_rate" in asked.rate:
-        assert both.size_ratio == 1
-    else:
-        # At each join at most a bit reservoir is wasted.
-        serial_bytes = both.serial.stat().st_size
-        assert abs(both.parallel.stat().st_size - serial_bytes) <= max(0.01 * serial_bytes, 511 * both.facts.joins)
+    assert parallel == decoded(both.serial)[:size]
+    assert both.size_ratio == 1
 
 
 @pytest.mark.usefixtures("short_stretches")
-@settings(max_examples=12, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=SHARES_A_FOLDER)
 @given(asked=anything())
 def test_any_encoding_of_any_length_is_that_of_one_encoder(asked: Asked, tmp_path: Path) -> None:
     is_any_encoding_that_of_one_encoder(asked, tmp_path)
@@ -314,7 +273,7 @@ def test_any_encoding_of_any_length_is_that_of_one_encoder(asked: Asked, tmp_pat
 
 @pytest.mark.long
 @pytest.mark.usefixtures("short_stretches")
-@settings(max_examples=400, derandomize=False, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, derandomize=False, suppress_health_check=SHARES_A_FOLDER)
 @given(asked=anything())
 def test_very_many_encodings_are_those_of_one_encoder(asked: Asked, tmp_path: Path) -> None:
     is_any_encoding_that_of_one_encoder(asked, tmp_path)
@@ -330,7 +289,7 @@ def test_without_knowing_the_length_the_result_is_the_same(tmp_path: Path) -> No
             destination,
             head=serial.read_bytes,
             workers=3,
-            deadline=time.monotonic() + 60,
+            deadline=time.monotonic() + 300,
             window_bytes=SMALL_WINDOW_BYTES,
         )
 
@@ -373,7 +332,7 @@ def test_the_head_may_come_late_but_not_too_late(tmp_path: Path) -> None:
                     destination,
                     head=lambda: known[0],
                     workers=2,
-                    deadline=time.monotonic() + 60,
+                    deadline=time.monotonic() + 300,
                 )
             except ParallelEncodingFailed:
                 assert fails
@@ -388,7 +347,7 @@ def test_the_head_may_come_late_but_not_too_late(tmp_path: Path) -> None:
         pytest.param("cat >/dev/null", id="writes-nothing-and-succeeds"),
         pytest.param("cat", id="writes-something-else"),
         pytest.param("head -c 3000000 >/dev/null; exit 1", id="breaks-off"),
-        pytest.param("exec 0<&-; sleep 10", id="stops-reading"),
+        pytest.param("exec 0<&-; sleep 3600", id="stops-reading"),
     ],
 )
 def test_an_encoder_that_fails_is_noticed(script: str, tmp_path: Path) -> None:
@@ -404,20 +363,17 @@ def test_an_encoder_that_fails_is_noticed(script: str, tmp_path: Path) -> None:
         (tmp_path / "parallel.mp3").open("wb") as destination,
         pytest.raises(ParallelEncodingFailed),
     ):
-        encode_in_parallel(pipe, bad, destination, head=lambda: head, workers=2, deadline=time.monotonic() + 30)
+        encode_in_parallel(pipe, bad, destination, head=lambda: head, workers=2, deadline=time.monotonic() + 300)
 
 
 def test_an_encoder_that_stays_when_it_has_written_all_keeps_nobody_waiting(tmp_path: Path) -> None:
     program = tmp_path / "encoder"
-    program.write_text("#!/bin/sh\nexec 1>&-\nsleep 30\n")
+    program.write_text("#!/bin/sh\nexec 1>&-\nsleep 3600\n")
     program.chmod(0o755)
     bad = replace(encoding(), program=str(program))
-    started = time.monotonic()
 
     with piped(pcm()) as pipe, (tmp_path / "parallel.mp3").open("wb") as destination, pytest.raises(TimeLimit):
-        encode_in_parallel(pipe, bad, destination, head=lambda: b"", workers=2, deadline=started + 0.5)
-
-    assert time.monotonic() - started < 10
+        encode_in_parallel(pipe, bad, destination, head=lambda: b"", workers=2, deadline=time.monotonic() + 0.5)
 
 
 @pytest.mark.usefixtures("short_stretches")
@@ -449,7 +405,7 @@ def test_no_pcm_is_no_result(tmp_path: Path) -> None:
         (tmp_path / "parallel.mp3").open("wb") as destination,
         pytest.raises(ParallelEncodingFailed),
     ):
-        encode_in_parallel(pipe, wanted, destination, head=lambda: head, workers=2, deadline=time.monotonic() + 30)
+        encode_in_parallel(pipe, wanted, destination, head=lambda: head, workers=2, deadline=time.monotonic() + 300)
 
 
 def test_the_deadline_ends_everything(tmp_path: Path) -> None:
@@ -464,7 +420,8 @@ def test_the_deadline_ends_everything(tmp_path: Path) -> None:
         os.close(writing)
 
 
-def test_progress_grows_and_what_it_raises_ends_everything(tmp_path: Path) -> None:
+def test_progress_grows_and_what_it_raises_ends_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode, "_PROGRESS_TICKS", 1)
     wanted = encoding()
     head = encode_serially(pcm()[:80_000], wanted, tmp_path / "head.mp3").read_bytes()
     seen: list[int] = []
@@ -485,7 +442,7 @@ def test_progress_grows_and_what_it_raises_ends_everything(tmp_path: Path) -> No
             destination,
             head=lambda: head,
             workers=2,
-            deadline=time.monotonic() + 30,
+            deadline=time.monotonic() + 300,
             on_progress=look,
         )
 
@@ -538,8 +495,8 @@ def test_every_rate_of_mp3(sample_rate: int, channels: int, tmp_path: Path) -> N
         both = encode_both(samples, encoding(sample_rate, channels, **rate), tmp_path, workers=3)
 
         size = 2 * channels * both.facts.sample_frames
-        assert_alike(decoded(both.parallel), decoded(both.serial)[:size], samples, constant_bit_rate="bit_rate" in rate)
-        assert abs(both.size_ratio - 1) <= (0 if "bit_rate" in rate else 0.01)
+        assert decoded(both.parallel) == decoded(both.serial)[:size], rate
+        assert both.size_ratio == 1, rate
         other_programs_agree(both.parallel, both.facts.sample_frames, channels)
         joins += both.facts.joins
     assert joins >= len(rates)

@@ -97,7 +97,7 @@ def test_a_joined_stream_has_the_content_of_both(
     first = stream(0, lay(wanted, reservoir=first_reservoir))
     second = stream(start, lay(wanted[start:], bit_rate_index=13, reservoir=second_reservoir, stuffing=0xAA))
 
-    index = Join(first, second, constant_bit_rate=False).find()
+    index = Join(first, second).find()
     if index is None:
         return  # the reservoirs did not allow it
     joined = bytes(last_frames(first, second, 0, index) + second.slice(index, second.end))
@@ -112,17 +112,17 @@ def test_nothing_is_joined_before_a_long_enough_agreement(wanted: list[Sound], l
     other[last_difference] = Sound(wanted[last_difference].bits, wanted[last_difference].seed ^ 1)
     first, second = stream(0, lay(wanted)), stream(0, lay(other))
 
-    index = Join(first, second, constant_bit_rate=True).find()
+    index = Join(first, second).find()
 
     assert index == last_difference + AGREEMENT_FRAMES
 
 
-def test_a_constant_bit_rate_is_joined_only_where_the_reservoirs_are_alike() -> None:
+def test_streams_are_joined_only_where_the_reservoirs_are_alike() -> None:
     wanted = [Sound(8 * 500, index) for index in range(100)]
     first = stream(0, lay(wanted, reservoir=511))
     second = stream(0, lay(wanted, reservoir=100))
 
-    index = Join(first, second, constant_bit_rate=True).find()
+    index = Join(first, second).find()
 
     assert index is not None
     assert first.main_data_begin(0) == second.main_data_begin(0) == 0
@@ -133,29 +133,12 @@ def test_a_constant_bit_rate_is_joined_only_where_the_reservoirs_are_alike() -> 
     assert all(begin == second_begin for begin, second_begin in begins)
 
 
-@pytest.mark.parametrize(
-    ("bit_rate_index", "joined_alike"), [(13, False), (14, True)], ids=["spare-bits", "short-of-bits"]
-)
-def test_a_variable_bit_rate_that_is_short_of_bits_is_joined_only_where_the_reservoirs_are_alike(
-    bit_rate_index: int, joined_alike: bool
-) -> None:
-    wanted = [Sound(8 * 500, index) for index in range(100)]
-    first = stream(0, lay(wanted, bit_rate_index=bit_rate_index, reservoir=511))
-    second = stream(0, lay(wanted, bit_rate_index=bit_rate_index, reservoir=100))
-
-    index = Join(first, second, constant_bit_rate=False).find()
-
-    assert index == AGREEMENT_FRAMES - 1 + (20 if joined_alike else 0)
-    assert first.main_data_begin(19) > second.main_data_begin(19)
-    assert first.main_data_begin(20) == second.main_data_begin(20)
-
-
 @pytest.mark.parametrize("written", [0, 40, 200])
 def test_what_is_written_already_is_not_changed(written: int) -> None:
     wanted = [Sound(8 * 500, index) for index in range(300)]
     first, second = stream(0, lay(wanted)), stream(0, lay(wanted))
 
-    index = Join(first, second, constant_bit_rate=True, written=written).find()
+    index = Join(first, second, written=written).find()
 
     assert index is not None
     assert index >= written
@@ -166,14 +149,21 @@ def test_silence_proves_nothing_for_a_long_time() -> None:
     silence = [Sound(0, 0)] * (SILENT_AGREEMENT_FRAMES + 10)
     first, second = stream(0, lay(silence, reservoir=511)), stream(0, lay(silence, reservoir=511))
 
-    assert Join(first, second, constant_bit_rate=True).find() == SILENT_AGREEMENT_FRAMES - 1
+    assert Join(first, second).find() == SILENT_AGREEMENT_FRAMES - 1
+
+
+def test_what_agrees_during_the_warm_up_proves_nothing() -> None:
+    wanted = [Sound(8 * 500, index) for index in range(100)]
+    first, second = stream(0, lay(wanted)), stream(10, lay(wanted[10:]))
+
+    assert Join(first, second, warm_up=50).find() == 10 + 50 + AGREEMENT_FRAMES - 1
 
 
 def test_a_join_is_found_as_the_streams_grow() -> None:
     wanted = [Sound(1000 + index, index) for index in range(60)]
     laid = lay(wanted)
     first, second = EncodedStream(0, EXPECTED), EncodedStream(0, EXPECTED)
-    join = Join(first, second, constant_bit_rate=True)
+    join = Join(first, second)
     found = []
     for position in range(0, len(laid), 500):
         first.append(laid[position : position + 500])

@@ -6,38 +6,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resample.parallel.plan import MINIMUM_FRAMES, START_GRID, Plan
+from resample.parallel.plan import MINIMUM_FRAMES, START_GRID, VARIABLE_START_GRID, Plan
 
 places = st.integers(0, 10**7)
 ahead = st.integers(0, 2000)
 workers = st.integers(2, 16)
+grids = st.sampled_from([START_GRID, VARIABLE_START_GRID])
 
 
-@given(workers, st.integers(1, 10**6), places, ahead, st.none() | st.integers(0, 10**7))
+@given(workers, st.integers(1, 10**6), grids, places, ahead, st.none() | st.integers(0, 10**7))
 def test_an_encoder_starts_ahead_of_all_others_and_on_the_grid(
-    workers: int, longest: int, done: int, ahead: int, end: int | None
+    workers: int, longest: int, grid: int, done: int, ahead: int, end: int | None
 ) -> None:
-    start = Plan(workers, longest).next_start(done, done + ahead, end)
+    start = Plan(workers, longest, grid).next_start(done, done + ahead, end)
 
     if start is not None:
         assert start > done + ahead
-        assert start % START_GRID == 0
-        assert start - done < max(longest, ahead + 1) + START_GRID
+        assert start % grid == 0
+        assert start - done < max(longest, ahead + 1) + grid
 
 
-@given(workers, places, st.integers(0, 10**6))
-def test_what_is_left_is_shared_out_evenly(workers: int, done: int, left: int) -> None:
-    start = Plan(workers, 10**6).next_start(done, done, done + left)
+@given(workers, grids, places, st.integers(0, 10**6))
+def test_what_is_left_is_shared_out_evenly(workers: int, grid: int, done: int, left: int) -> None:
+    start = Plan(workers, 10**6, grid).next_start(done, done, done + left)
 
     if left < workers * MINIMUM_FRAMES:
         assert start is None
     else:
         assert start is not None
-        assert 0 <= start - done - left // workers < START_GRID
+        assert 0 <= start - done - left // workers < grid
 
 
 def test_where_the_end_was_expected_nobody_starts() -> None:
-    assert Plan(2, 5000).next_start(10_000, 10_100, 9_000) is None
+    assert Plan(2, 5000, START_GRID).next_start(10_000, 10_100, 9_000) is None
 
 
 @pytest.mark.parametrize("sample_rate", [44_100, 22_050, 11_025])

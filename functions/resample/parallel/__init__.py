@@ -2,15 +2,14 @@
 
 LAME is single-threaded and nine tenths of a conversion. An encoder that starts in the middle of the PCM differs from
 one that came from the beginning: its bit reservoir is empty and its psychoacoustic model has no past. But the state
-of LAME forgets. After some MPEG frames (30 to 100 at constant bit rates, fewer at variable ones) both write the same,
-bit by bit, and from there on they always will. So:
+of LAME forgets. After some MPEG frames (30 to 100 at constant bit rates, 100 to 130 at variable ones) both write the
+same, bit by bit, and from there on they always will. So:
 
 - The first encoder starts at the beginning, the others further on. Each is simply fed on past the place where the
   next one began, until its MPEG frames and those of the next one agree for a while (:mod:`.join`). There the stream
   goes over to the next encoder's, and the encoder that became free starts again further on (:mod:`.plan`).
 - Nothing is assumed to have converged: what never agrees is never joined, and the first encoder goes on to the end.
-  The result is what one encoder would have written; only the time varies. (At a variable bit rate single MPEG frames
-  may be rounded otherwise; :mod:`.join` tells why.)
+  The result is what one encoder would have written; only the time varies.
 - The PCM comes from one process that decodes and resamples, for every format and with the resampler's exact state. It
   goes through the kernel from pipe to memory to pipe (:mod:`.window`), never through Python, and at most
   :data:`~resample.parallel.encode.WINDOW_BYTES` of it wait.

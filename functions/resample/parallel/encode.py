@@ -15,7 +15,8 @@ from resample.parallel.failure import ParallelEncodingFailed
 from resample.parallel.header import Head, Music
 from resample.parallel.join import Join, last_frames
 from resample.parallel.plan import Plan
-from resample.parallel.window import PIPE_BYTES, PcmWindow
+from resample.parallel.window import PcmWindow
+from resample.pipes import PIPE_BYTES
 
 WINDOW_BYTES = 96 << 20
 """How much PCM may wait in memory: six minutes of 32 kHz stereo as 32-bit float."""
@@ -111,7 +112,11 @@ class _Work:
         self._expected_frames = (
             expected_sample_frames * encoding.sample_frame_bytes // frame_bytes if expected_sample_frames else None
         )
-        self._plan = Plan(workers, max(1, window_bytes // frame_bytes // max(2, workers)))
+        self._plan = Plan(
+            workers,
+            longest_frames=max(1, window_bytes // frame_bytes // max(2, workers)),
+            grid=encoding.start_grid,
+        )
         self._window = PcmWindow(pcm, window_bytes)
         self._music = Music()
         self._written = 0  # MPEG frames, from the beginning
@@ -211,10 +216,7 @@ class _Work:
             first, second = self._encoders[0], self._encoders[1]
             if self._join is None:
                 self._join = Join(
-                    first.stream,
-                    second.stream,
-                    constant_bit_rate=self._encoding.bit_rate is not None,
-                    written=self._written,
+                    first.stream, second.stream, written=self._written, warm_up=self._encoding.warm_up_frames
                 )
             index = self._join.find()
             if index is not None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from resample.confinement import kill, start
 from resample.parallel.failure import ParallelEncodingFailed
+from resample.parallel.plan import START_GRID, VARIABLE_START_GRID, VARIABLE_WARM_UP_FRAMES
 from resample.parallel.stream import EncodedStream, Expected
-from resample.parallel.window import PcmWindow, widen_pipe
+from resample.parallel.window import PcmWindow
+from resample.pipes import widen_pipe
 
 _READ_BYTES = 256 << 10
 
@@ -42,6 +44,16 @@ class Encoding:
     def mpeg_frame_bytes(self) -> int:
         """Bytes of PCM that one MPEG frame takes."""
         return self.sample_frame_bytes * (1152 if self.sample_rate >= 32_000 else 576)
+
+    @property
+    def start_grid(self) -> int:
+        """Encoders may start at multiples of so many MPEG frames."""
+        return VARIABLE_START_GRID if self.bit_rate is None else START_GRID
+
+    @property
+    def warm_up_frames(self) -> int:
+        """What an encoder writes at first differs, even where it looks the same."""
+        return VARIABLE_WARM_UP_FRAMES if self.bit_rate is None else 0
 
     @property
     def expected(self) -> Expected:

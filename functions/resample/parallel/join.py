@@ -4,19 +4,13 @@ Two encoders that wrote the same MPEG frames for a while are in the same state, 
 the measurements that stand behind :data:`AGREEMENT_FRAMES` (some hundred starts in music, 64 to 320 kbit/s) the
 longest agreement that was an accident lasted 9 MPEG frames.
 
-At a constant bit rate everything must agree, with it the fill of the bit reservoir: then the second encoder's bytes
-simply follow the first one's. At a variable one the reservoirs of two encoders keep apart for minutes, but what is
-encoded hardly depends on them; so only that must agree, and the join takes the first MPEG frame at which the reservoir
-that the first encoder leaves is at least what the second one needs. The few bytes between are wasted.
-
-It does depend on them where an MPEG frame takes the largest bit rate and is still short of bits: LAME then makes do
-with what is in the reservoir. Sound that asks for that again and again (V0, and loud) is joined only where the
-reservoirs are equal; elsewhere a single MPEG frame may come out otherwise, as far from its source, long after a join.
+Everything must agree, with it the fill of the bit reservoir: what is encoded depends on it, at a variable bit rate too
+where an MPEG frame is short of bits. Then the second encoder's bytes simply follow the first one's. At constant bit
+rates the fills come together by themselves; at variable ones they would keep apart for minutes, so the layer's LAME
+brings them to one level at regular places (:data:`~resample.parallel.plan.VARIABLE_START_GRID`).
 """
 
 from __future__ import annotations
-
-from collections import deque
 
 from resample.parallel.failure import ParallelEncodingFailed
 from resample.parallel.stream import EncodedStream
@@ -28,29 +22,21 @@ SILENT_AGREEMENT_FRAMES = 512
 """MPEG frames of any kind that are enough. The slowest memory in LAME, the adaptation of its threshold of hearing to
 the loudness, moves by 7.5% in an MPEG frame and over its whole range in about 100."""
 
-SHORTAGE_FRAMES = 64
-MANY_SHORTAGES = 16
-"""Where so many of the last MPEG frames have the largest bit rate, variable rates are joined at equal reservoirs."""
-
 
 class Join:
     """Looks for the MPEG frame at which ``second`` can take over from ``first``. Ask :meth:`find` as they grow.
 
     ``written`` is the first MPEG frame that can still be changed: an encoder before these two may have gone on beyond
-    the place where ``second`` began.
+    the place where ``second`` began. What agrees in the first ``warm_up`` MPEG frames of ``second`` proves nothing.
     """
 
-    def __init__(
-        self, first: EncodedStream, second: EncodedStream, *, constant_bit_rate: bool, written: int = 0
-    ) -> None:
+    def __init__(self, first: EncodedStream, second: EncodedStream, *, written: int = 0, warm_up: int = 0) -> None:
         self._first = first
         self._second = second
-        self._constant_bit_rate = constant_bit_rate
         self._written = written
-        self._next = second.first
+        self._next = second.first + warm_up
         self._agreeing = 0
         self._agreeing_with_sound = 0
-        self._shortages: deque[bool] = deque(maxlen=SHORTAGE_FRAMES)
         self._room = 0  # bytes of main data in the MPEG frames of `first` that can still be changed
 
     def find(self) -> int | None:
@@ -64,18 +50,14 @@ class Join:
             if index >= self._written:
                 area_start, area_end = first.main_data_area(index)
                 self._room += area_end - area_start
-            begin, second_begin = first.main_data_begin(index), second.main_data_begin(index)
-            self._shortages.append(second.has_largest_bit_rate(index))
-            agrees = content == second.content(index)
-            if self._constant_bit_rate or sum(self._shortages) >= MANY_SHORTAGES:
-                agrees = agrees and begin == second_begin
-            if not agrees:
+            begin = first.main_data_begin(index)
+            if begin != second.main_data_begin(index) or content != second.content(index):
                 self._agreeing = self._agreeing_with_sound = 0
                 continue
             self._agreeing += 1
             self._agreeing_with_sound += bool(content.main_data)
             proven = self._agreeing_with_sound >= AGREEMENT_FRAMES or self._agreeing >= SILENT_AGREEMENT_FRAMES
-            if proven and index >= self._written and second_begin <= begin <= room:
+            if proven and index >= self._written and begin <= room:
                 return index
         return None
 
@@ -87,10 +69,7 @@ def last_frames(first: EncodedStream, second: EncodedStream, begin: int, join: i
     """
     data = first.slice(begin, join)
     origin = first.offset(begin)
-    needed = second.main_data_begin(join)
-    tail = second.main_data_before(join, needed)
-    # What the reservoir holds beyond that belongs to nobody now; it is cleared with the rest.
-    tail = bytes(first.main_data_begin(join) - needed) + tail
+    tail = second.main_data_before(join, second.main_data_begin(join))
     index = join
     while tail:
         index -= 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from audiojobs.conversion import BIT_RATES
 from resample.mpeg import HEADER_BYTES, MpegFrame, MpegHeader, MpegVersion, SideInfo, parse_header, parse_side_info
 from resample.parallel.failure import ParallelEncodingFailed
 
@@ -132,12 +131,6 @@ class EncodedStream:
             pieces.append(piece)
             count -= len(piece)
         return b"".join(reversed(pieces))
-
-    def has_largest_bit_rate(self, index: int) -> bool:
-        """Whether an MPEG frame has the largest bit rate that there is at this sample rate."""
-        header = parse_header(self._data, self._offsets[index - self.kept])
-        assert header is not None  # noqa: S101 - append() has seen it
-        return header.bit_rate == BIT_RATES[header.sample_rate][-1]
 
     def main_data_area(self, index: int) -> tuple[int, int]:
         """Where the main data of an MPEG frame's own area lies in the bytes kept."""

@@ -6,24 +6,15 @@ sample: it only keeps the books.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import os
 from collections import deque
 
 from resample.parallel.failure import ParallelEncodingFailed
+from resample.pipes import widen_pipe
 
-PIPE_BYTES = 1 << 20
 _LARGEST_CHUNK_BYTES = 4 << 20
 _SMALLEST_CHUNK_BYTES = 64 << 10
-
-
-def widen_pipe(descriptor: int) -> int:
-    """Make a pipe hold a megabyte, if the system lets us. Returns its capacity in bytes."""
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
 
 
 class PcmWindow:
