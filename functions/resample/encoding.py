@@ -60,7 +60,6 @@ class Report:
     exit_status: int = 0
     decode_errors: int = 0
     sample_frames: int | None = None
-    is_layout_refused: bool = False
     is_fallback: bool = False
 
     def read_line(self, line: str) -> bool:
@@ -77,7 +76,6 @@ class Report:
         if said["level"] in ("verbose", "info", "warning"):
             return False
         self.decode_errors += _DECODE_ERROR.search(said["text"]) is not None
-        self.is_layout_refused |= "hannel layout" in said["text"] and "is not supported" in said["text"]
         return True
 
     @property

@@ -22,7 +22,6 @@ from audiojobs.errors import (
     NoAudio,
     TimeLimit,
     TruncatedAudio,
-    UnsupportedFormat,
     UploadTooLarge,
 )
 from audiojobs.job import Notice, Result, Source
@@ -176,8 +175,6 @@ def _judge_encoding(report: Report, encoded: Encoded | None, declared: Declared)
         raise InternalError("The conversion ran out of disk space.")
     if encoded is not None and encoded.sample_frames > 0:
         return encoded
-    if report.is_layout_refused:
-        raise UnsupportedFormat("The channels of this file are arranged in a way that is not supported.")
     if declared.missing_bytes:
         raise TruncatedAudio("The file ends before its sound begins.")
     if report.exit_status or report.decode_errors:

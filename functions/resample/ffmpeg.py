@@ -46,6 +46,8 @@ _MIXABLE_LAYOUTS = re.compile(
     r"|6\.1(\((back|front)\))?|7\.0(\(front\))?|7\.1(\((wide|wide-side)\))?|octagonal"
 )
 
+_UNMIXED = {1: ["c0=c0"], 2: ["c0=c0+1e-20*c1", "c1=c1+1e-20*c0"]}
+
 
 def input_arguments(source: Path | None, container: Container) -> list[str]:
     """One input file, of one known format, that can't refer to any other; ``None`` is what comes to stdin."""
@@ -165,8 +167,9 @@ def _mix(channels: int, layout: str | None, wanted: int) -> tuple[Sequence[str],
     name = "mono" if wanted == 1 else "stereo"
     if channels <= 2:
         if channels == wanted:
-            # A layout of its own kind, such as front left and centre, would be mixed; it is what it is.
-            weights = [] if layout in (None, name) else [f"c{index}=c{index}" for index in range(wanted)]
+            # A layout of its own kind, such as two loudspeakers behind, would be mixed; it is what it is. ffmpeg passes
+            # not all of them on, but mixes any: so little of the other channel changes no sample.
+            weights = [] if layout in (None, name) else _UNMIXED[wanted]
         elif wanted == 2:
             weights = ["c0=c0", "c1=c0"]
         else:

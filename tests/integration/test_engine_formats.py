@@ -9,7 +9,6 @@ import pytest
 from pydub import AudioSegment
 
 from audiojobs.conversion import BIT_RATES
-from audiojobs.errors import UnsupportedFormat
 from resample.containers import id3v2_bytes
 from resample.mpeg import MpegVersion, iterate_mpeg_frames
 from tests.audio import broken, measure, synth
@@ -142,14 +141,16 @@ def test_channels_as_asked_for_at_the_same_level(tmp_path: Path, channels: int, 
     assert_tone(run.sound)
 
 
-def test_channels_in_an_impossible_arrangement_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("channel_mask", [0x30, 0x600, 0x5], ids=["behind", "at-the-sides", "left-and-centre"])
+def test_two_channels_stay_as_they_are_wherever_they_belong(tmp_path: Path, channel_mask: int) -> None:
     source = tmp_path / "tone.wav"
-    front_left_and_centre = 0x1 | 0x4
-    samples = synth.sine(SECONDS, channels=2)
-    source.write_bytes(synth.wav_bytes(samples, channels=2, extensible=True, channel_mask=front_left_and_centre))
+    samples = [value for pair in zip(synth.sine(0.5), [0.0] * 22_050, strict=True) for value in pair]
+    source.write_bytes(synth.wav_bytes(samples, channels=2, extensible=True, channel_mask=channel_mask))
 
-    with pytest.raises(UnsupportedFormat, match="arranged"):
-        run_engine(source)
+    sound = run_engine(source).sound
+
+    assert measure.tone_dbfs(sound.middle(0), 1000, 32_000) == pytest.approx(LEVEL_DBFS, abs=0.1)
+    assert measure.peak(sound.middle(1)) < 1e-6
 
 
 Lossless = pytest.mark.parametrize(

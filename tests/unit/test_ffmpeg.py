@@ -90,6 +90,7 @@ def test_gaps_are_filled_in_mp4_only_and_before_the_resampler() -> None:
         (1, "mono", 2, "pan=stereo|c0=c0|c1=c0"),
         (2, "stereo", 1, "pan=mono|c0=0.5*c0+0.5*c1"),
         (1, "1 channels (FL)", None, "pan=mono|c0=c0"),
+        (2, "2 channels (SL+SR)", None, "pan=stereo|c0=c0+1e-20*c1|c1=c1+1e-20*c0"),
         (6, "5.1", None, ":out_chlayout=stereo:rematrix_maxval=1.0"),
         (6, "5.1(side)", 1, ":out_chlayout=mono:rematrix_maxval=1.0"),
         (6, None, None, ":out_chlayout=stereo:rematrix_maxval=1.0"),
