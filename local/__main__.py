@@ -117,9 +117,10 @@ def serve(options: argparse.Namespace, console: Console) -> None:
         parameters["KeepOriginals"] = "true"
     with embedded_aws(options, console, parameters) as stack, ExitStack() as opened:
         page = ServiceClient(stack.access).create_job("song.wav")["link"]
+        sample = write_sample(STATE_FOLDER / "sample.wav")
         profile = write_profile(stack.access, STATE_FOLDER)
         try:
-            console.line(instructions(stack.access, stack.stack_file, profile, page))
+            console.line(instructions(stack.access, stack.stack_file, profile, page, sample))
             if address:
                 console.line(sam_instructions(opened.enter_context(serving(stack, address, STATE_FOLDER))))
             while True:

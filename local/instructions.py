@@ -29,8 +29,11 @@ def write_profile(access: StackAccess, folder: Path) -> Path:
     return path
 
 
-def instructions(access: StackAccess, stack_file: Path, profile: Path, page: str) -> str:
-    """The text for a person who wants to try the service, in a browser or from another shell. `page` is a new link."""
+def instructions(access: StackAccess, stack_file: Path, profile: Path, page: str, sample: Path) -> str:
+    """The text for a person who wants to try the service, in a browser or from another shell.
+
+    `page` is the link of a new job, `sample` a file for those who have none at hand.
+    """
     return f"""
 The service is up. Stop it with Ctrl-C; nothing will be left.
 
@@ -42,6 +45,7 @@ The service is up. Stop it with Ctrl-C; nothing will be left.
   endpoint      {access.endpoint_url}
   everything    {stack_file}
   logs          {access.log_folder}
+  a sample      {sample}
 
 In another shell, first:
 

@@ -18,6 +18,7 @@ from tests.audio.measure import streams
 PROJECT = Path(__file__).resolve().parents[2]
 STACK_FILE = PROJECT / ".local" / "stack.json"
 ENVIRONMENT_FILE = PROJECT / ".local" / "env"
+SAMPLE = PROJECT / ".local" / "sample.wav"
 SECONDS_ALLOWED = 300.0
 
 
@@ -72,7 +73,7 @@ def in_another_shell(command: str) -> str:
 
 
 def test_make_serve_stays_until_it_is_interrupted(environment: dict[str, str]) -> None:
-    for file in (STACK_FILE, ENVIRONMENT_FILE):
+    for file in (STACK_FILE, ENVIRONMENT_FILE, SAMPLE):
         file.unlink(missing_ok=True)
 
     serving = subprocess.Popen(
@@ -93,6 +94,7 @@ def test_make_serve_stays_until_it_is_interrupted(environment: dict[str, str]) -
 
     assert contract.json()["openapi"].startswith("3.1")
     assert f"{access['api_url']}/d/" in printed
+    assert streams(SAMPLE)[0]["codec_name"] == "pcm_s16le"
     assert listed.strip() == access["api_url"]
     assert not STACK_FILE.exists()
     assert not ENVIRONMENT_FILE.exists()

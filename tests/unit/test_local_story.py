@@ -126,11 +126,13 @@ def test_the_sample_is_real_audio(tmp_path: Path) -> None:
 def test_instructions_can_be_copied(tmp_path: Path) -> None:
     profile = write_profile(ACCESS, tmp_path)
 
-    text = instructions(ACCESS, tmp_path / "stack.json", profile, "http://127.0.0.1:4566/v1/d/id.secret")
+    page = "http://127.0.0.1:4566/v1/d/id.secret"
+    text = instructions(ACCESS, tmp_path / "stack.json", profile, page, tmp_path / "sample.wav")
 
     assert f"source {profile}" in text
     assert ACCESS.api_url in text
-    assert "http://127.0.0.1:4566/v1/d/id.secret\n" in text
+    assert f"{page}\n" in text
+    assert f"{tmp_path}/sample.wav\n" in text
     assert 'SECRET_ACCESS_KEY" \\\n' in text
     assert ACCESS.secret_access_key not in text
 
