@@ -21,7 +21,7 @@ hypothesis.settings.load_profile("side by side")
 
 PROJECT = Path(__file__).resolve().parent.parent
 ONE_STACK = "tests/e2e/"
-STARTS_ITS_OWN = re.compile(r'EmbeddedAws\(|\["make"')
+STARTS_ITS_OWN = re.compile(r'EmbeddedAws\(|silent_stack\(|\["make"')
 
 _figures: list[str] = []
 

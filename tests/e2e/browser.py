@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -21,6 +21,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+WAIT_MILLISECONDS = 120_000
+FREEZING_SECONDS = 30
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -30,6 +32,7 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("chromium is not installed")
+    expect.set_options(timeout=WAIT_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         try:
@@ -54,6 +57,13 @@ class Visitor:
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             self.complaints.append(message.text)
 
+    def freeze(self) -> None:
+        """Have the page's time stand still, some way ahead, until `page.clock.resume()`: none of its timers runs.
+
+        Its clock must have been installed before it was loaded. axe needs timers too.
+        """
+        self.page.clock.pause_at(self.page.evaluate("Date.now()") / 1000 + FREEZING_SECONDS)
+
     def barriers(self) -> list[tuple[str, list[str]]]:
         """What axe finds that keeps people out: rule and elements."""
         found: list[dict[str, Any]] = Axe().run(self.page, options={"runOnly": RULES}).response["violations"]
@@ -64,7 +74,7 @@ class Visitor:
 def visitor(browser: Browser, **options: Any) -> Iterator[Visitor]:
     """A window with nothing remembered; `options` are those of Playwright's `new_context`."""
     context: BrowserContext = browser.new_context(locale="en-GB", **options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(WAIT_MILLISECONDS)
     try:
         yield Visitor(context.new_page())
     finally:

@@ -11,6 +11,7 @@ import pytest
 from local import artefacts, template
 from local.stack import PROJECT, STATE_FOLDER, EmbeddedAws
 from tests.audio.programs import layer_first_on_path
+from tests.e2e import relay
 from tests.e2e.service import WINDOW_SECONDS, Service
 
 
@@ -38,8 +39,12 @@ def service(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     """The deployed service, with a rule that sends its events to a queue and a copy of every S3 event."""
     parameters = {"DownloadWindowSeconds": str(WINDOW_SECONDS)}
     folder = tmp_path_factory.mktemp("aws")  # logs, looked at when a test has failed
-    with EmbeddedAws(parameters, state_folder=folder, sam_build_folder=built, write_stack_file=False) as stack:
+    with (
+        EmbeddedAws(parameters, state_folder=folder, sam_build_folder=built, write_stack_file=False) as stack,
+        relay.before_s3(stack, "ResampleFunction") as to_s3,
+    ):
         service = Service(stack, built / "FfmpegLayer" / "bin")
+        service.to_s3 = to_s3
         service.events_queue = listen_to_events(stack)
         service.notifications_queue = listen_to_uploads(stack)
         with service.http:

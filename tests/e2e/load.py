@@ -17,9 +17,8 @@ from typing import Any
 
 from tests.audio import broken, synth
 from tests.e2e import sounds
-from tests.e2e.service import JSON, Job, Service
+from tests.e2e.service import JSON, WAIT_SECONDS, Job, Service
 
-WAIT_SECONDS = 300
 CALLERS = 4
 SHORTEST_SECONDS = 0.2
 LEVEL_DBFS = -12

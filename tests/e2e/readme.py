@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.e2e import sounds
-from tests.e2e.service import Service
+from tests.e2e.service import REQUEST_SECONDS, Service
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -43,7 +43,7 @@ def shell(service: Service, folder: Path, *blocks: str, **variables: str) -> str
         "AWS_ENDPOINT_URL": access.endpoint_url,
         **variables,
     }
-    command = ["timeout", "120", "bash", "-e", "-c", "\n".join(blocks)]
+    command = ["timeout", str(REQUEST_SECONDS), "bash", "-e", "-c", "\n".join(blocks)]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     service.remember(*re.findall(r'https?://[^"\s]+', done.stdout))
     assert done.returncode == 0, done.stderr

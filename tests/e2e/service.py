@@ -23,10 +23,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from local.stack import EmbeddedAws
+from tests.e2e.relay import Relay
+from tests.stacks import let_window_end
 
 POLL_SECONDS = 0.1
-WAIT_SECONDS = 60.0
-WINDOW_SECONDS = 5
+WAIT_SECONDS = 300.0  # what takes a second or two; how fast a machine is, is not judged here
+WINDOW_SECONDS = 600  # no test takes as long between a claim and its download: it ends when a test ends it
+REQUEST_SECONDS = 300.0
 
 EXAMPLE_EVENT = Path(__file__).parent.parent / "events" / "s3-put.json"
 
@@ -40,15 +43,15 @@ T = TypeVar("T")
 Job = dict[str, Any]
 
 
-def until(ask: Callable[[], T | None], what: str, *, seconds: float = WAIT_SECONDS) -> T:
-    """Ask again and again until there is an answer that is not empty. Fails the test after `seconds`."""
-    deadline = time.monotonic() + seconds
+def until(ask: Callable[[], T | None], what: str) -> T:
+    """Ask again and again until there is an answer that is not empty. Fails the test after `WAIT_SECONDS`."""
+    deadline = time.monotonic() + WAIT_SECONDS
     while True:
         answer = ask()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            pytest.fail(f"after {seconds:.0f} s still not: {what}")
+            pytest.fail(f"after {WAIT_SECONDS:.0f} s still not: {what}")
         time.sleep(POLL_SECONDS)
 
 
@@ -65,6 +68,8 @@ class Service:
     """A queue behind an EventBridge rule of the service's events."""
     notifications_queue: str = ""
     """A queue that gets a copy of every S3 event that the function gets."""
+    to_s3: Relay = field(init=False, repr=False)
+    """What stands between the resampling function and S3."""
     http: requests.Session = field(default_factory=requests.Session)
     _events: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     _notifications: dict[str, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
@@ -142,7 +147,7 @@ class Service:
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
         """A plain request that follows no redirect."""
-        answer = self.http.request(method, url, allow_redirects=False, timeout=120, **options)
+        answer = self.http.request(method, url, allow_redirects=False, timeout=REQUEST_SECONDS, **options)
         self.remember(answer.headers.get("Location", ""))
         return answer
 
@@ -203,22 +208,21 @@ class Service:
 
     # ---------------------------------------------------------------- waiting
 
-    def ended(self, job_id: str, *, seconds: float = WAIT_SECONDS) -> Job:
+    def ended(self, job_id: str) -> Job:
         """The job once it has ended, well or not."""
         return until(
             lambda: job if (job := self.job(job_id))["status"] in ENDED else None,
             f"job {job_id} has ended",
-            seconds=seconds,
         )
 
-    def ready(self, job_id: str, *, seconds: float = WAIT_SECONDS) -> Job:
+    def ready(self, job_id: str) -> Job:
         """The job once it is ready."""
-        job = self.ended(job_id, seconds=seconds)
+        job = self.ended(job_id)
         assert job["status"] == "ready", job
         return job
 
     def finished(self, job_id: str) -> None:
-        """Return once the function has done the last thing that it does for a job."""
+        """Return once the function has done the last thing that it does for a job: `ready` comes before that."""
         until(lambda: self.record(job_id).get("announced", {}).get("BOOL"), f"job {job_id} is announced")
 
     def appeared(self, upload_key: str, *, count: int = 1) -> list[Job]:
@@ -236,6 +240,31 @@ class Service:
         """Return once the job is purged and its result is gone."""
         until(lambda: self.job(job_id)["status"] == "purged", f"job {job_id} is purged")
         assert not [key for key in self.objects(self.results) if job_id in key]
+
+    def after_window(self, job_id: str) -> None:
+        """Have the window of a claimed job end, and its message come; return once the job is purged."""
+        let_window_end(self.stack, job_id)
+        self.stack.admin.client("sqs").send_message(
+            QueueUrl=self.stack.access.queues["PurgeQueue"], MessageBody=json.dumps({"job_id": job_id})
+        )
+        self.purged(job_id)
+
+    def logged(self, job_id: str, text: str) -> None:
+        """Return once a line about a job, with a text in it, is in the logs.
+
+        The emulator waits 50 ms for what a function has logged. What is later comes with the next invocation's lines.
+        """
+
+        def look() -> list[str]:
+            found = self.log_lines(job_id, text)
+            if not found:
+                for function in ("ResampleFunction", "PurgeFunction"):
+                    self.stack.aws.client("lambda").invoke(
+                        FunctionName=self.stack.access.functions[function], Payload=b'{"Records": []}'
+                    )
+            return found
+
+        until(look, f"{text!r} of job {job_id} is logged")
 
     # ---------------------------------------------------------------- uploads and events
 
@@ -331,7 +360,7 @@ class Service:
         program = shutil.which("curl")
         if program is None:
             pytest.skip("curl is not installed")
-        command = [program, "-sS", "--noproxy", "*", "--max-time", "120", *map(str, arguments)]
+        command = [program, "-sS", "--noproxy", "*", "--max-time", str(int(REQUEST_SECONDS)), *map(str, arguments)]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -23,7 +23,7 @@ from schemathesis.checks import (
 )
 from schemathesis.core.result import Ok
 
-from tests.e2e.service import IAM_REFUSAL, Service
+from tests.e2e.service import IAM_REFUSAL, REQUEST_SECONDS, Service
 
 CHECKS = [
     not_a_server_error,
@@ -59,9 +59,6 @@ def make_calls(service: Service, operation: Any, known: dict[str, str], made: Co
 
     @settings(
         max_examples=count,
-        deadline=None,
-        derandomize=True,
-        database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -70,7 +67,9 @@ def make_calls(service: Service, operation: Any, known: dict[str, str], made: Co
         # Every second call is about a job that there is; what deletes keeps to those that there aren't.
         if case.path_parameters and operation.method != "delete" and made.total() % 2:
             case.path_parameters = {name: known[name] for name in case.path_parameters}
-        answer = case.call(base_url=service.stack.access.api_url, session=service.http, auth=signing(service))
+        answer = case.call(
+            base_url=service.stack.access.api_url, session=service.http, auth=signing(service), timeout=REQUEST_SECONDS
+        )
         made[f"{operation.label} {answer.status_code}"] += 1
         if answer.headers.get("content-type") != [IAM_REFUSAL]:
             case.validate_response(answer, checks=CHECKS)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.e2e.figures import decode
-from tests.e2e.service import Service
+from tests.e2e.service import REQUEST_SECONDS, Service
 from tests.e2e.sounds import song
 
 CLIENT = Path(__file__).parents[2] / "docs" / "examples" / "client.py"
@@ -30,7 +30,7 @@ def run(service: Service, source: Path, **environment: str) -> subprocess.Comple
     }
     command = [sys.executable, str(CLIENT), str(source)]
     return subprocess.run(
-        command, env={**keys, **environment}, capture_output=True, text=True, check=False, timeout=120
+        command, env={**keys, **environment}, capture_output=True, text=True, check=False, timeout=REQUEST_SECONDS
     )
 
 
@@ -76,7 +76,9 @@ def breaking_proxy() -> Iterator[tuple[str, set[str]]]:
         with client, suppress(OSError):
             head = b""
             while b"\r\n\r\n" not in head:
-                head += client.recv(65536)
+                if not (received := client.recv(65536)):
+                    return
+                head += received
             method, address, _ = head.split(b" ", 2)
             host, _, path = address.removeprefix(b"http://").partition(b"/")
             name, port = host.decode().split(":")

@@ -34,6 +34,8 @@ from audiojobs.store import JobStore
 from local import template as templates
 from local.stack import PROJECT, EmbeddedAws
 from tests.audio.synth import sine, wav_bytes
+from tests.e2e.service import REQUEST_SECONDS
+from tests.stacks import silent_stack
 from tests.unit.gateway import Answer, Api, FakeLambdaContext
 from tests.unit.samples import api_job, direct_job, linked
 
@@ -57,7 +59,7 @@ LAMBDAS_OWN = {
 }
 
 EXAMPLE_PURGE = PROJECT / "tests" / "events" / "sqs-purge.json"
-WINDOW_SECONDS = 60
+WINDOW_SECONDS = 900
 MULTIPART_BYTES = 9_000_000
 
 
@@ -116,7 +118,7 @@ class Function:
         return self.stack.stack.physical_id(f"{self.logical_id}Role")
 
     def invoke(self, event: Any) -> Any:
-        context = FakeLambdaContext(aws_request_id=str(uuid.uuid4()), remaining_milliseconds=60_000)
+        context = FakeLambdaContext(aws_request_id=str(uuid.uuid4()), remaining_milliseconds=900_000)
         return MODULES[self.logical_id].lambda_handler(event, context)
 
     def call(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
@@ -124,7 +126,7 @@ class Function:
 
     def use(self, method: str, url: str, data: bytes | None = None) -> requests.Response:
         """What the holder of a presigned URL does."""
-        answer = requests.request(method, url, data=data, timeout=30)
+        answer = requests.request(method, url, data=data, timeout=REQUEST_SECONDS)
         if answer.status_code == 403:
             self.denied.append(f"presigned {method}")
         return answer
@@ -362,14 +364,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
 @pytest.fixture(scope="module")
 def stack(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
     """A stack of its own, whose functions nobody calls: only the tests act in their roles."""
-    folder = tmp_path_factory.mktemp("least-privilege")
-    with EmbeddedAws(state_folder=folder, sam_build_folder=built, write_stack_file=False) as stack:
-        stack.admin.client("s3").put_bucket_notification_configuration(
-            Bucket=stack.access.upload_bucket, NotificationConfiguration={}
-        )
-        service = stack.admin.client("lambda")
-        for mapping in service.list_event_source_mappings()["EventSourceMappings"]:
-            service.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    with silent_stack(built, tmp_path_factory.mktemp("least-privilege")) as stack:
         yield stack
 
 

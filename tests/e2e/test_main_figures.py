@@ -46,7 +46,7 @@ def mp3(service: Service, source: Path) -> Path:
     """What came back."""
     created = service.create_job(source.name, size_bytes=source.stat().st_size)
     service.send(created, source)
-    job = service.ready(created["id"], seconds=180)
+    job = service.ready(created["id"])
     assert job["result"]["duration_seconds"] == pytest.approx(SOURCE_SAMPLE_FRAMES / sounds.SAMPLE_RATE, abs=0.001)
     return service.fetch(created["link"], source.with_name(f"{source.name}.32k.mp3"))
 

@@ -20,35 +20,38 @@ def last_job(service: Service, files: Path, tmp_path_factory: pytest.TempPathFac
     created = service.create_job("last.wav")
     service.send(created, sounds.song(files / "last.wav"))
     service.ready(created["id"])
+    service.finished(created["id"])
     service.request("GET", created["link"])
     service.fetch(created["link"], tmp_path_factory.mktemp("last") / "last.mp3")
-    service.purged(created["id"])
+    service.after_window(created["id"])
     return created
 
 
 def test_no_object_is_left_but_of_failed_and_unclaimed_jobs(service: Service, last_job: Job) -> None:
-    until(lambda: "claimed" not in statuses(service).values(), "every claimed job is purged")
-    ready = {job_id for job_id, status in statuses(service).items() if status == "ready"}
-    failed = {job_id for job_id, status in statuses(service).items() if status == "failed"}
-    uploads_of_ready = {
-        record["upload_key"]["S"] for record in service.records() if record["id"]["S"] in ready
-    } & service.objects(service.uploads).keys()
+    for job_id in now(service, "claimed"):
+        service.after_window(job_id)
+    ready, failed = now(service, "ready"), now(service, "failed")
+    for job_id in ready | failed:
+        service.finished(job_id)
+    uploads_of_ready = {service.record(job_id)["upload_key"]["S"] for job_id in ready}
 
+    assert not uploads_of_ready & service.objects(service.uploads).keys(), "the original goes right after success"
     for job_id in ready | failed:
         service.delete(job_id)
 
-    assert uploads_of_ready == set(), "the original goes right after success"
     assert {**service.objects(service.uploads), **service.objects(service.results)} == {}
     uploads = service.stack.admin.client("s3").list_multipart_uploads(Bucket=service.uploads)
     assert uploads.get("Uploads", []) == []
 
 
-def statuses(service: Service) -> dict[str, str]:
-    """What all jobs read, by id."""
-    return {record["id"]["S"]: record["status"]["S"] for record in service.records()}
+def now(service: Service, status: str) -> set[str]:
+    """The ids of the jobs that read so."""
+    return {record["id"]["S"] for record in service.records() if record["status"]["S"] == status}
 
 
 def test_no_file_of_a_function_is_left(service: Service, last_job: Job) -> None:
+    until(lambda: not now(service, "processing"), "no job is under way")
+
     assert list(Path(service.stack.access.function_temp_folder).iterdir()) == []
 
 
@@ -66,7 +69,7 @@ def test_no_job_was_begun_twice_and_none_is_under_way(service: Service, last_job
 
     assert last_job["id"] in {record["id"]["S"] for record in records}
     assert {record["id"]["S"] for record in records if int(record.get("attempts", {"N": "0"})["N"]) > 1} == set()
-    assert {record["id"]["S"] for record in records if record["status"]["S"] == "processing"} == set()
+    until(lambda: not now(service, "processing"), "no job is under way")
 
 
 # ---------------------------------------------------------------- what is written
@@ -91,8 +94,8 @@ def waiting_job(service: Service, files: Path) -> Iterator[Job]:
 
 
 def test_no_secret_is_written_anywhere(service: Service, last_job: Job, waiting_job: Job) -> None:
-    until(lambda: service.log_lines(last_job["id"], "job purged"), "the last job's purge is logged")
-    assert service.log_lines(last_job["id"], "job ready")
+    service.logged(last_job["id"], "job ready")
+    service.logged(last_job["id"], "job purged")
 
     written = everything_written(service, waiting_job)
 

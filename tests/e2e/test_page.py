@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
+from playwright.sync_api import Browser, CDPSession, Page, Route, ViewportSize, expect
 
 from tests.e2e.browser import Visitor, chromium, visitor
 from tests.e2e.figures import decode
-from tests.e2e.service import Service
+from tests.e2e.service import WINDOW_SECONDS, Service
 from tests.e2e.sounds import song
 
 FILENAME = "Grüße <b>&amp; Küsse<b>.wav"
@@ -20,7 +20,6 @@ FILENAME = "Grüße <b>&amp; Küsse<b>.wav"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=30_000)
     with chromium() as browser:
         yield browser
 
@@ -47,6 +46,18 @@ def ready(service: Service, wav: Path) -> dict[str, Any]:
     return job
 
 
+# Networks, as fast as they can be, and by how many bytes a second they send.
+FAST = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+SLOW = {**FAST, "uploadThroughput": 30_000}  # four minutes for what is cancelled here
+
+
+def wire_of(page: Page) -> CDPSession:
+    """What network the page has can be said here."""
+    wire = page.context.new_cdp_session(page)
+    wire.send("Network.enable")
+    return wire
+
+
 def choose(page: Page, path: Path) -> None:
     page.get_by_label(re.compile("Drop an audio file here")).set_input_files(path)
 
@@ -60,6 +71,7 @@ def delete_now(page: Page) -> None:
 def test_a_file_goes_all_the_way_through_the_page(service: Service, window: Visitor, wav: Path) -> None:
     job = service.create_job(FILENAME)
     page = window.page
+    page.clock.install()
     page.goto(job["link"])
     expect(page.get_by_role("heading", level=1)).to_have_text(FILENAME)
 
@@ -78,24 +90,13 @@ def test_a_file_goes_all_the_way_through_the_page(service: Service, window: Visi
     assert first.value.suggested_filename.endswith(".32k.mp3")
     assert Path(first.value.path()).read_bytes() == Path(again.value.path()).read_bytes()
     assert decode(service.programs, Path(first.value.path()), 32_000).sample_frames == 64_000
+    service.after_window(job["id"])
+    page.clock.fast_forward(1000 * WINDOW_SECONDS)
     expect(page.get_by_text("Nothing of it is kept.").first).to_be_visible()
-    service.purged(job["id"])
 
 
 def test_a_reloaded_page_can_still_start_the_download_again(window: Visitor, ready: dict[str, Any]) -> None:
     page = window.page
-
-    def lengthen(route: Route) -> None:
-        """The stack's download window is short, so that tests see its end; here it must not end meanwhile."""
-        if route.request.method == "POST":
-            granted = route.fetch()
-            document = granted.json()
-            document["download"]["expires_at"] = "2100-01-01T00:00:00Z"
-            route.fulfill(response=granted, json=document)
-        else:
-            route.continue_()
-
-    page.route("**/d/*", lengthen)
     page.goto(ready["link"])
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
@@ -175,7 +176,9 @@ def test_without_javascript_a_second_claim_is_answered_with_a_page(
 def test_an_upload_that_breaks_off_begins_again(service: Service, window: Visitor, wav: Path) -> None:
     job = service.create_job(FILENAME)
     page = window.page
+    page.clock.install()
     page.goto(job["link"])
+    window.freeze()  # it would begin again by itself
     broken: list[str] = []
 
     def break_once(route: Route) -> None:
@@ -190,6 +193,8 @@ def test_an_upload_that_breaks_off_begins_again(service: Service, window: Visito
 
     expect(page.get_by_text("The connection broke off.", exact=True)).to_be_visible()
     page.get_by_role("button", name="Try again now").click()
+    expect(page.get_by_text("The file has arrived.").first).to_be_visible()
+    page.clock.resume()
     expect(page.get_by_role("button", name="Download")).to_be_visible()
     assert broken
     service.delete(job["id"])
@@ -199,13 +204,10 @@ def test_an_upload_shows_its_speed_and_can_be_cancelled(service: Service, window
     job = service.create_job("long.wav")
     page = window.page
     page.goto(job["link"])
-    wire = page.context.new_cdp_session(page)
-    wire.send("Network.enable")
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 400_000}
-    wire.send("Network.emulateNetworkConditions", slow)
 
+    wire_of(page).send("Network.emulateNetworkConditions", SLOW)
     choose(page, song(files / "long.wav", seconds=40))
-    expect(page.get_by_text(re.compile(r"[kM]B/s, \d+ seconds left"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"[kM]B/s, \d+ (seconds|minutes) left"))).to_be_visible()
     expect(page.get_by_role("progressbar", name="Upload")).to_be_visible()
     assert re.match(r"\d+% long.wav", page.title())
     page.get_by_role("button", name="Cancel").click()
@@ -221,7 +223,6 @@ def test_a_dropped_file_is_taken_and_a_wrong_one_is_refused_before_it_is_sent(
     job = service.create_job(FILENAME)
     page = window.page
     page.goto(job["link"])
-    expect(page.get_by_text("Drop an audio file here, or choose one")).to_be_visible()
 
     drop(page, {"empty.wav": b""})
     expect(page.get_by_role("alert")).to_have_text("empty.wav is empty (or a folder).")
@@ -274,6 +275,7 @@ def test_an_upload_that_is_refused_is_not_sent_again(service: Service, window: V
 
 def drop(page: Page, files: dict[str, bytes]) -> None:
     given = [[name, list(content)] for name, content in files.items()]
+    expect(page.get_by_text("Drop an audio file here, or choose one")).to_be_visible()
     data = page.evaluate_handle(
         """(files) => {
             const data = new DataTransfer();
@@ -378,8 +380,6 @@ RESULT = {
 }
 NOTICE = {"code": "truncated-audio", "detail": "The file ends after 12.4 of the 60.0 seconds that it declares."}
 DOWNLOAD = {"url": "http://localhost/long.32k.mp3", "expires_at": "2100-01-01T00:00:00Z"}
-CONDITIONS = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-"""Of a network that is as fast as it can be."""
 DESKTOP: ViewportSize = {"width": 1100, "height": 800}
 PHONE: ViewportSize = {"width": 320, "height": 640}
 STATES: dict[str, tuple[dict[str, Any], str]] = {
@@ -432,8 +432,8 @@ def test_what_only_the_page_knows_is_open_to_everybody(service: Service, window:
     """A file on its way, broken off, arrived but not begun, and claimed here."""
     job = service.create_job("long.wav")
     page = window.page
-    wire = page.context.new_cdp_session(page)
-    wire.send("Network.enable")
+    page.clock.install()
+    wire = wire_of(page)
     given: dict[str, Any] = {"status": "awaiting-upload"}
 
     def pretend(route: Route) -> None:
@@ -449,22 +449,25 @@ def test_what_only_the_page_knows_is_open_to_everybody(service: Service, window:
     page.goto(job["link"])
 
     long = song(files / "long.wav", seconds=40)
-    wire.send("Network.emulateNetworkConditions", {**CONDITIONS, "uploadThroughput": 100_000})
+    wire.send("Network.emulateNetworkConditions", SLOW)
     choose(page, long)
-    expect(page.get_by_text(re.compile("seconds left"))).to_be_visible()
+    expect(page.get_by_text(re.compile("(seconds|minutes) left"))).to_be_visible()
     assert_open_to_everybody(window, "uploading")
     page.get_by_role("button", name="Cancel").click()
 
-    wire.send("Network.emulateNetworkConditions", CONDITIONS)
+    wire.send("Network.emulateNetworkConditions", FAST)
     page.route(f"**/{service.uploads}/**", lambda route: route.abort("connectionreset"))
     choose(page, long)
     expect(page.get_by_text("The connection broke off.", exact=True)).to_be_visible()
     expect(page.get_by_role("status")).to_have_text("The connection broke off. The upload begins again by itself.")
     assert_open_to_everybody(window, "broken off")
 
+    window.freeze()  # it would begin again by itself
+    expect(page.get_by_role("button", name="Try again now")).to_be_visible()
     page.unroute(f"**/{service.uploads}/**")
     page.get_by_role("button", name="Try again now").click()
     expect(page.get_by_text("The file has arrived.").first).to_be_visible()
+    page.clock.resume()
     assert_open_to_everybody(window, "arrived")
 
     given = {}

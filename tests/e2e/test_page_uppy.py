@@ -74,7 +74,7 @@ def test_uppy_uploads_to_the_presigned_address(service: Service, tmp_path: Path,
         window.page.evaluate("upload => begin(upload)", job["upload"])
         window.page.locator("input[type=file]").first.set_input_files(wav)
         window.page.get_by_role("button", name="Upload 1 file").click()
-        expect(window.page.get_by_text("Complete", exact=True)).to_be_visible(timeout=30_000)
+        expect(window.page.get_by_text("Complete", exact=True)).to_be_visible()
         assert window.complaints == []
 
     assert service.ready(job["id"])["source"]["size_bytes"] == wav.stat().st_size

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import relay, sounds
+from tests.e2e import sounds
 from tests.e2e.service import Service
 
 BIG_BYTES = 100_000_000
@@ -63,7 +63,7 @@ def test_a_32_khz_mp3_comes_back_byte_for_byte(
 def test_of_a_32_khz_mp3_of_100_mb_less_than_1_mb_is_read(service: Service, big: Path, tmp_path: Path) -> None:
     size_bytes = big.stat().st_size
 
-    with relay.between(service.stack, "ResampleFunction") as counted:
+    with service.to_s3.counted() as traffic:
         job = service.put("big.mp3", big)
         service.finished(job["id"])
 
@@ -72,21 +72,21 @@ def test_of_a_32_khz_mp3_of_100_mb_less_than_1_mb_is_read(service: Service, big:
     assert job["result"]["passthrough"] is True
     assert job["result"]["size_bytes"] == size_bytes
     assert sha256(result) == sha256(big)
-    assert 10_000 < counted.received_bytes < FEW_BYTES, "nothing at all would mean that the relay was not asked"
-    assert counted.sent_bytes < FEW_BYTES
+    assert 10_000 < traffic.received_bytes < FEW_BYTES, "nothing at all would mean that the relay was not asked"
+    assert traffic.sent_bytes < FEW_BYTES
 
 
 def test_the_relay_counts_what_has_to_be_read(service: Service, files: Path, tmp_path: Path) -> None:
     """The measurement above would notice a whole file."""
     song = sounds.song(files / "counted.wav", seconds=10)
 
-    with relay.between(service.stack, "ResampleFunction") as counted:
+    with service.to_s3.counted() as traffic:
         job = service.put("counted.wav", song)
         service.finished(job["id"])
 
     service.fetch(service.event_of(job["id"])["detail"]["link"], tmp_path / "result.mp3")
-    assert counted.received_bytes > song.stat().st_size
-    assert counted.sent_bytes > job["result"]["size_bytes"]
+    assert traffic.received_bytes > song.stat().st_size
+    assert traffic.sent_bytes > job["result"]["size_bytes"]
 
 
 def test_a_32_khz_mp3_is_encoded_anew_where_another_bit_rate_is_asked_for(service: Service, small: Path) -> None:

@@ -12,7 +12,7 @@ import requests
 
 from tests.e2e.figures import decode
 from tests.e2e.readme import commands, section, shell
-from tests.e2e.service import JSON, Service
+from tests.e2e.service import JSON, REQUEST_SECONDS, Service
 
 SIGNED, SESSION, DIRECT = commands("With curl")
 
@@ -46,6 +46,6 @@ def test_a_direct_upload_is_found_and_gets_its_link(service: Service, tmp_path: 
     printed = shell(service, tmp_path, *definitions, DIRECT, 'echo "link: $LINK"')
 
     link = printed.rpartition("link: ")[2].strip()
-    job = requests.get(link, headers=JSON, timeout=60).json()
+    job = requests.get(link, headers=JSON, timeout=REQUEST_SECONDS).json()
     assert (job["status"], job["result"]["bit_rate"]) == ("ready", 128_000)
     service.fetch(link, tmp_path / "result.mp3")

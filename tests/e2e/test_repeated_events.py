@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -11,9 +13,11 @@ from typing import Any
 import pytest
 
 from tests.e2e import sounds
-from tests.e2e.service import EXAMPLE_EVENT, Service, s3_event, until
+from tests.e2e.relay import HELD_FROM_BYTES
+from tests.e2e.service import EXAMPLE_EVENT, WAIT_SECONDS, Service, s3_event, until
 
 AT_ONCE = 4
+HOLDING_BYTES = 2 * HELD_FROM_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +27,16 @@ def song(files: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def long_song(files: Path) -> Path:
-    """Three minutes, long enough for other invocations to come while it is being worked on."""
-    return sounds.song(files / "long.wav", seconds=180)
+    """Long enough for the relay to hold it up, so that other invocations come while it is being worked on."""
+    path = sounds.song(files / "long.wav", seconds=20)
+    assert path.stat().st_size > HOLDING_BYTES
+    return path
 
 
 def test_the_very_event_again_changes_nothing(service: Service, song: Path, tmp_path: Path) -> None:
     job = service.put("repeated/song.wav", song)
     link = service.event_of(job["id"])["detail"]["link"]
+    service.finished(job["id"])
     [event] = service.notifications("repeated/song.wav")
     record, objects = service.record(job["id"]), service.objects(service.results, "repeated/song.wav")
 
@@ -44,7 +51,7 @@ def test_the_very_event_again_changes_nothing(service: Service, song: Path, tmp_
 def test_the_same_event_several_times_at_once_is_encoded_once(service: Service, long_song: Path) -> None:
     key = "repeated/long.wav"
     event, nothing = s3_event(key), json.loads(EXAMPLE_EVENT.with_name("s3-test.json").read_text())
-    together = Barrier(AT_ONCE, timeout=60)
+    together = Barrier(AT_ONCE, timeout=WAIT_SECONDS)
 
     def invoke(event: dict[str, Any]) -> Any:
         together.wait()
@@ -53,10 +60,14 @@ def test_the_same_event_several_times_at_once_is_encoded_once(service: Service, 
     with service.without_notifications(), ThreadPoolExecutor(AT_ONCE) as pool:
         service.s3.upload_file(str(long_song), service.uploads, key)
         list(pool.map(invoke, [nothing] * AT_ONCE))  # so that none of them starts later than the others
-        jobs = list(pool.map(invoke, [event] * AT_ONCE))
+        with service.to_s3.held():
+            calls = [pool.submit(invoke, event) for _ in range(AT_ONCE)]
+            refused = [call.result() for call in islice(as_completed(calls), AT_ONCE - 1)]
+        jobs = [call.result() for call in calls]
 
     assert len({job["id"] for job in jobs}) == 1
-    assert {job["status"] for job in jobs} <= {"processing", "ready"}
+    assert Counter(job["status"] for job in jobs) == {"processing": AT_ONCE - 1, "ready": 1}
+    assert [job["link"] for job in refused] == [None] * (AT_ONCE - 1)
     assert len([job for job in jobs if job["link"]]) == 1
     assert service.attempts(jobs[0]["id"]) == 1
     assert len(service.objects(service.results, key)) == 1
@@ -66,8 +77,9 @@ def test_the_same_event_several_times_at_once_is_encoded_once(service: Service, 
 def test_an_event_that_comes_after_the_purge_changes_nothing(service: Service, song: Path, tmp_path: Path) -> None:
     key = "repeated/late.wav"
     job = service.put(key, song)
+    service.finished(job["id"])
     service.fetch(service.event_of(job["id"])["detail"]["link"], tmp_path / "result.mp3")
-    service.purged(job["id"])
+    service.after_window(job["id"])
     [event] = service.notifications(key)
     record = service.record(job["id"])
 
@@ -98,9 +110,10 @@ def test_a_second_upload_to_the_url_of_an_api_job_is_not_taken(
     created = service.create_job("song.wav")
     service.send(created, song)
     service.ready(created["id"])
+    service.finished(created["id"])
     if is_purged:
         service.fetch(created["link"], tmp_path / "result.mp3")
-        service.purged(created["id"])
+        service.after_window(created["id"])
     key = f"jobs/{created['id']}"
     job, objects = service.job(created["id"]), service.objects(service.results, key)
 

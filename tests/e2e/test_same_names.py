@@ -11,7 +11,7 @@ import pytest
 from tests.audio.measure import tone_dbfs
 from tests.e2e import sounds
 from tests.e2e.figures import decode
-from tests.e2e.service import Service
+from tests.e2e.service import WAIT_SECONDS, Service
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def frequency_in(service: Service, mp3: Path) -> int:
 
 def test_two_api_jobs_with_one_file_name_at_once(service: Service, low: Path, high: Path, tmp_path: Path) -> None:
     jobs = [service.create_job("song.wav") for _ in range(2)]
-    together = Barrier(2, timeout=60)
+    together = Barrier(2, timeout=WAIT_SECONDS)
 
     def send(job: dict[str, str], path: Path) -> None:
         together.wait()
@@ -65,7 +65,7 @@ def test_an_upload_under_a_key_that_was_used_before(service: Service, low: Path,
     assert len(service.objects(service.results, key)) == 2
     before = service.fetch(service.event_of(first["id"])["detail"]["link"], tmp_path / "first.mp3")
     assert frequency_in(service, before) == 400
-    service.purged(first["id"])
+    service.after_window(first["id"])
     assert service.job(second["id"])["status"] == "ready", "the purge of the first leaves the second alone"
     after = service.fetch(service.event_of(second["id"])["detail"]["link"], tmp_path / "second.mp3")
     assert frequency_in(service, after) == 3000
@@ -75,7 +75,7 @@ def test_two_uploads_under_one_key_at_once(service: Service, low: Path, high: Pa
     """S3 keeps the one that was written last; the other may have been read before, or is told so."""
     key = "at once/song.wav"
     contents = [low.read_bytes(), high.read_bytes()]
-    together = Barrier(2, timeout=60)
+    together = Barrier(2, timeout=WAIT_SECONDS)
 
     def put(content: bytes) -> None:
         together.wait()

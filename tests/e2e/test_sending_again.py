@@ -17,6 +17,7 @@ import pytest
 from local.stack import PROJECT, EmbeddedAws
 from tests.audio.synth import sine, wav_bytes
 from tests.e2e.service import Service, until
+from tests.stacks import let_window_end
 
 OPERATOR = "operator"
 
@@ -25,8 +26,7 @@ OPERATOR = "operator"
 def service(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A stack of its own, in which things may go wrong."""
     folder = tmp_path_factory.mktemp("redrive")
-    parameters = {"DownloadWindowSeconds": "2"}
-    with EmbeddedAws(parameters, state_folder=folder, sam_build_folder=built, write_stack_file=False) as stack:
+    with EmbeddedAws(state_folder=folder, sam_build_folder=built, write_stack_file=False) as stack:
         service = Service(stack, built / "FfmpegLayer" / "bin")
         with service.http:
             yield service
@@ -69,8 +69,10 @@ def nothing_can_be_written(service: Service) -> Iterator[None]:
     deny = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
     iam.put_role_policy(RoleName=role, PolicyName="fault", PolicyDocument=document)
-    yield
-    iam.delete_role_policy(RoleName=role, PolicyName="fault")
+    try:
+        yield
+    finally:
+        iam.delete_role_policy(RoleName=role, PolicyName="fault")
 
 
 def waiting(service: Service, queue: str) -> int:
@@ -109,6 +111,7 @@ def test_a_failed_purge_is_sent_again_and_what_nobody_understands_stays(service:
     job = service.put("downloaded.wav", song)
     service.claim(service.new_link(job["id"]))
     sqs.purge_queue(QueueUrl=queues["PurgeQueue"])
+    let_window_end(service.stack, job["id"])
     sqs.send_message(QueueUrl=queues["PurgeDeadLetterQueue"], MessageBody=json.dumps({"job_id": job["id"]}))
     strange = sqs.send_message(QueueUrl=queues["FailedEventsQueue"], MessageBody='{"requestPayload": null}')
 

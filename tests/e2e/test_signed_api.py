@@ -189,14 +189,21 @@ def test_deleting_a_job_before_its_upload_leaves_nothing_to_upload_to(service: S
 
 def test_deleting_a_job_under_way_leaves_no_result(service: Service, files: Path) -> None:
     created = service.create_job("long.wav")
-    service.send(created, sounds.song(files / "under-way.wav", seconds=300))
-    until(lambda: service.job(created["id"])["status"] == "processing", "the work has begun")
+    temp = Path(service.stack.access.function_temp_folder)
+    with service.to_s3.held():
+        service.send(created, sounds.song(files / "under-way.wav", seconds=20))
+        until(lambda: any(temp.iterdir()), "the work has begun")
+        assert service.job(created["id"])["status"] == "processing"
 
-    service.delete(created["id"])
+        service.delete(created["id"])
 
-    assert not service.objects(service.uploads, f"jobs/{created['id']}")
-    until(lambda: service.log_lines(created["id"], "no longer ours"), "the function has noticed")
-    until(lambda: not any(Path(service.stack.access.function_temp_folder).iterdir()), "its files are deleted")
+        assert not service.objects(service.uploads, f"jobs/{created['id']}")
+
+    until(lambda: not any(temp.iterdir()), "the work has ended, and its files are deleted")
+    until(
+        lambda: not service.objects(service.results, f"jobs/{created['id']}"), "a result is deleted that came meanwhile"
+    )
+    service.logged(created["id"], "no longer ours")
     assert not service.objects(service.results, f"jobs/{created['id']}")
     assert service.job(created["id"])["status"] == "purged"
     assert service.attempts(created["id"]) == 1

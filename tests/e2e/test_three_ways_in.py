@@ -75,7 +75,7 @@ def test_an_api_job_from_curl_alone(service: Service, song: Path, tmp_path: Path
     assert before["status"] == "awaiting-upload"
     assert again == "410"
     assert_mp3_of_two_seconds(service.job(created["id"]), tmp_path / "song.32k.mp3")
-    service.purged(created["id"])
+    service.after_window(created["id"])
 
 
 def test_an_api_job_with_any_http_client(service: Service, song: Path, tmp_path: Path) -> None:

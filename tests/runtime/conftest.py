@@ -14,28 +14,20 @@ import pytest
 
 from local import adapter
 from local import template as templates
-from local.stack import PROJECT, STATE_FOLDER, EmbeddedAws
+from local.stack import PROJECT, EmbeddedAws
 from tests.runtime.artefacts import SAM_BUILDS
 from tests.runtime.functions import Functions
 from tests.runtime.runtime_api import LambdaEnvironment
+from tests.stacks import silent_stack
 
 SAM_BUILD = SAM_BUILDS["arm64" if platform.machine() == "aarch64" else "x86_64"]
 LAMBDA_PYTHON = PROJECT / ".venv-lambda" / "bin" / "python"
-WINDOW_SECONDS = 2
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[EmbeddedAws]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
     """The embedded AWS without anything that would call its own functions: here the tests deliver the events."""
-    parameters = {"DownloadWindowSeconds": str(WINDOW_SECONDS)}
-    state = STATE_FOLDER / "runtime-tests"
-    with EmbeddedAws(parameters, sam_build_folder=SAM_BUILD, state_folder=state, write_stack_file=False) as stack:
-        stack.admin.client("s3").put_bucket_notification_configuration(
-            Bucket=stack.access.upload_bucket, NotificationConfiguration={}
-        )
-        service = stack.admin.client("lambda")
-        for mapping in service.list_event_source_mappings()["EventSourceMappings"]:
-            service.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    with silent_stack(SAM_BUILD, tmp_path_factory.mktemp("aws")) as stack:
         yield stack
 
 

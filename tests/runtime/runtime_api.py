@@ -21,7 +21,7 @@ from typing import Any, Self
 from local.processes import GuardedProcess
 
 API = "/2018-06-01/runtime"
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 
 
 class FunctionError(Exception):
