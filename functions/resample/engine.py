@@ -86,34 +86,15 @@ def convert(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ffmpeg-", dir=destination.parent) as name:
         folder = Path(name)
-        file = source if isinstance(source, Path) else folder / "source"
-        if isinstance(source, Incoming):
-            if source.is_sequential(container):
-                source.write_outline(file)
-            else:
-                source.fetch(file, deadline=deadline, on_progress=lambda part: on_progress(_FETCHING_SHARE * part))
-                on_progress = partial(_after_fetching, on_progress)
-                source = file
-
+        source, file, on_progress = _at_hand(source, container, folder, deadline, on_progress)
         size_bytes = file.stat().st_size
-        with file_reader(file) as read:
-            declared = declared_length(read, size_bytes, container)
-        if declared.sample_frames == 0:
-            raise NoAudio("The file has a header and no sound.")
-        if declared.missing_bytes and not conversion.allow_partial:
-            raise _truncated(declared, None)
+        declared = _declared(file, container, conversion)
         probed = _probe(file, container, declared, folder, deadline)
         expected_seconds = declared.duration_seconds or probed.duration_seconds
         if not conversion.allow_partial:
             _refuse_endless(expected_seconds, conversion, seconds=encoders * (deadline - time.monotonic()))
-        progress = Progress(expected_seconds, on_progress)
         task = Task(source, container, probed, conversion, destination, folder, deadline)
-        try:
-            report = encode(task, progress, encoders=encoders)
-        except TimeLimit:
-            if progress.seconds > _SOUND_SECONDS_A_SECOND * (time.monotonic() - started):
-                raise UploadTooLarge("The file holds more sound than can be converted in the time there is.") from None
-            raise
+        report = _encode(task, Progress(expected_seconds, on_progress), encoders, started)
 
     if report.sample_frames is not None and destination.is_file():
         mend_length(destination, report.sample_frames)
@@ -146,8 +127,36 @@ def convert(
     )
 
 
+def _at_hand(
+    source: Path | Incoming,
+    container: Container,
+    folder: Path,
+    deadline: float,
+    on_progress: Callable[[float], None],
+) -> tuple[Path | Incoming, Path, Callable[[float], None]]:
+    """What shall be decoded, a file that begins like it and is as long, and whom to tell of the progress from here."""
+    if isinstance(source, Path):
+        return source, source, on_progress
+    file = folder / "source"
+    if source.is_sequential(container):
+        source.write_outline(file)
+        return source, file, on_progress
+    source.fetch(file, deadline=deadline, on_progress=lambda fraction: on_progress(_FETCHING_SHARE * fraction))
+    return file, file, partial(_after_fetching, on_progress)
+
+
 def _after_fetching(on_progress: Callable[[float], None], fraction: float) -> None:
     on_progress(_FETCHING_SHARE + (1 - _FETCHING_SHARE) * fraction)
+
+
+def _declared(file: Path, container: Container, conversion: Conversion) -> Declared:
+    with file_reader(file) as read:
+        declared = declared_length(read, file.stat().st_size, container)
+    if declared.sample_frames == 0:
+        raise NoAudio("The file has a header and no sound.")
+    if declared.missing_bytes and not conversion.allow_partial:
+        raise _truncated(declared, None)
+    return declared
 
 
 def _probe(source: Path, container: Container, declared: Declared, folder: Path, deadline: float) -> Probed:
@@ -165,6 +174,16 @@ def _refuse_endless(expected_seconds: float | None, conversion: Conversion, *, s
         raise UploadTooLarge(
             f"The file declares {expected_seconds / 3600:,.0f} hours of sound, more than can be converted here."
         )
+
+
+def _encode(task: Task, progress: Progress, encoders: int, started: float) -> Report:
+    """Encode; for a file that is so long that its time runs out, however fast that goes, that is its own fault."""
+    try:
+        return encode(task, progress, encoders=encoders)
+    except TimeLimit:
+        if progress.seconds > _SOUND_SECONDS_A_SECOND * (time.monotonic() - started):
+            raise UploadTooLarge("The file holds more sound than can be converted in the time there is.") from None
+        raise
 
 
 def _judge_encoding(report: Report, encoded: Encoded | None, declared: Declared) -> Encoded:
