@@ -14,7 +14,7 @@ from typing import NoReturn
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.console import Console
-from local.demo import Journey, output_path, require_file
+from local.demo import Journey, output_path, require_file, require_place
 from local.errors import LocalError
 from local.instructions import instructions, sam_instructions, write_profile
 from local.relay import bridge_address
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     runner.add_argument("--api", action="store_true", help="upload through the API instead of straight to the bucket")
     server = commands.add_parser("serve", help="keep the service up")
     for command in (runner, server):
-        command.add_argument("--port", type=int, help="port on loopback (default: a free one)")
+        command.add_argument("--port", type=port_number, help="port on loopback (default: a free one)")
         command.add_argument("--verbose", action="store_true", help="show what the functions log")
         command.add_argument(
             "--sam-build", type=Path, metavar="FOLDER", help="take what `sam build` made (.aws-sam/build)"
@@ -92,6 +92,13 @@ def key_and_value(text: str) -> tuple[str, str]:
     return name, value
 
 
+def port_number(text: str) -> int:
+    """1 to 65535."""
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"`{text}` is no port, from 1 to 65535")
+    return int(text)
+
+
 def run(options: argparse.Namespace, console: Console) -> None:
     """Take one file through the service."""
     if options.audio:
@@ -101,6 +108,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         audio = write_sample(STATE_FOLDER / "sample.wav")
         output = options.output or Path("sample.32k.mp3")
         console.done("Sample", f"{audio}, 8 s of a chord; give your own with AUDIO=song.flac")
+    require_place(output)
     parameters = {"DownloadWindowSeconds": str(RUN_WINDOW_SECONDS)}
     started = time.monotonic()
     with embedded_aws(options, console, parameters) as stack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -206,3 +207,9 @@ def require_file(audio: Path) -> None:
     """Raise LocalError unless the file can be read."""
     if not audio.is_file():
         raise LocalError(f"There is no file {audio}.")
+
+
+def require_place(output: Path) -> None:
+    """Raise LocalError unless the result can be saved: a link is spent only once."""
+    if not os.access(output.parent, os.W_OK):
+        raise LocalError(f"{output} can't be written; name another place: .venv/bin/python -m local run --output PLACE")

@@ -15,6 +15,7 @@ import pytest
 
 from local import demo
 from local.__main__ import key_and_value, parser
+from local.errors import LocalError
 from local.instructions import instructions, write_profile
 from local.sample import write_sample
 from local.stack import StackAccess, write_private
@@ -189,3 +190,19 @@ def test_parameters_are_pairs() -> None:
     assert dict(options.parameter) == {"DownloadWindowSeconds": "3", "AlarmEmail": "a=b"}
     with pytest.raises(argparse.ArgumentTypeError, match="NAME=VALUE"):
         key_and_value("nonsense")
+
+
+@pytest.mark.parametrize("port", ["0", "80000", "-1", "x"])
+def test_a_port_is_one_that_there_is(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser().parse_args(["serve", f"--port={port}"])
+
+    assert "from 1 to 65535" in capsys.readouterr().err
+    assert parser().parse_args(["serve", "--port", "8080"]).port == 8080
+
+
+def test_a_result_that_could_not_be_saved_is_not_begun(tmp_path: Path) -> None:
+    demo.require_place(tmp_path / "song.32k.mp3")
+
+    with pytest.raises(LocalError, match="can't be written"):
+        demo.require_place(tmp_path / "nowhere" / "song.32k.mp3")
