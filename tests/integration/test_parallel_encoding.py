@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("no_new_children")
 
 SECONDS = 45
 SMALL_WINDOW_BYTES = 2 << 20  # so that there are several joins in a short sound
-SHARES_A_FOLDER = [HealthCheck.function_scoped_fixture]
+SHARES_A_FOLDER = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 # Voices that come and go, with attacks, noise, and half a second of silence every five.
 MUSIC = (
@@ -45,6 +45,7 @@ SOUNDS = {
     "full-scale-noise": "anoisesrc=a=1:seed=5,aformat=cl=stereo",
     "quiet-noise": "anoisesrc=a=0.001:c=pink:seed=6,aformat=cl=stereo",
     "tone": "sine=f=440,aformat=cl=stereo",
+    "chord": "aevalsrc='0.2*(sin(2*PI*220*t)+sin(2*PI*277*t))|0.2*(sin(2*PI*294*t)+sin(2*PI*349*t))'",
     "fades": f"{MUSIC},volume='pow(10,-5*abs(sin(t/4)))':eval=frame",
 }
 KINDS = [
@@ -151,6 +152,15 @@ def encode_both(
     return Both(serial, folder / "parallel.mp3", facts)
 
 
+def encode_both_and_join(samples: bytes, wanted: Encoding, folder: Path, *, window_bytes: int) -> Both:
+    """Again until there was a join: on a busy machine the first encoder may be done before the second gets to work."""
+    for _ in range(10):
+        both = encode_both(samples, wanted, folder, window_bytes=window_bytes)
+        if both.facts.joins:
+            return both
+    raise AssertionError("no join in ten tries")
+
+
 def decoded(mp3: Path) -> bytes:
     command = [executable("ffmpeg"), "-v", "error", "-i", str(mp3), "-f", "s16le", "pipe:1"]
     done = subprocess.run(command, capture_output=True, check=True, env={})
@@ -174,10 +184,9 @@ def test_the_decoded_sound_is_that_of_one_encoder(
     wanted = encoding(sample_rate, channels, **rate)
     samples = pcm("music", sample_rate, channels)
 
-    both = encode_both(samples, wanted, tmp_path, window_bytes=window_for(wanted))
+    both = encode_both_and_join(samples, wanted, tmp_path, window_bytes=window_for(wanted))
 
     parallel = decoded(both.parallel)
-    assert both.facts.joins >= 1
     assert both.facts.sample_frames == len(samples) // wanted.sample_frame_bytes
     assert len(parallel) == 2 * channels * both.facts.sample_frames
     assert parallel == decoded(both.serial)
@@ -188,9 +197,8 @@ def test_the_decoded_sound_is_that_of_one_encoder(
 @pytest.mark.parametrize("sound", [sound for sound in SOUNDS if sound != "music"])
 @pytest.mark.parametrize("rate", [{"bit_rate": 128_000}, {"vbr_quality": 4}], ids=["cbr", "vbr"])
 def test_special_sounds_are_those_of_one_encoder(sound: str, rate: dict[str, int], tmp_path: Path) -> None:
-    both = encode_both(pcm(sound), encoding(**rate), tmp_path, window_bytes=4 * SMALL_WINDOW_BYTES)
+    both = encode_both_and_join(pcm(sound), encoding(**rate), tmp_path, window_bytes=4 * SMALL_WINDOW_BYTES)
 
-    assert both.facts.joins >= 1
     assert decoded(both.parallel) == decoded(both.serial)
 
 
