@@ -197,7 +197,7 @@ def test_minutes_of_silence_in_a_few_kilobytes(tmp_path: Path) -> None:
 def test_an_hour_of_silence(tmp_path: Path, suffix: str, codec: tuple[str, ...]) -> None:
     bomb = hostile.silence(tmp_path / f"silence{suffix}", 3600, *codec)
 
-    run = run_engine(bomb, seconds_allowed=300)
+    run = run_engine(bomb, seconds_allowed=550)
 
     assert run.converted.result.duration_seconds == pytest.approx(3600.0, abs=0.1)
 
@@ -224,7 +224,7 @@ def test_sound_without_end(tmp_path: Path) -> None:
     bomb.write_bytes(content)
 
     with pytest.raises(UploadTooLarge, match="more sound than"):
-        run_engine(bomb, seconds_allowed=2, sample_rate=8_000, bit_rate=8_000)
+        run_engine(bomb, seconds_allowed=4, sample_rate=48_000)  # which would take four times as long, at least
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("encoders", [2, 6])
 def test_two_hours_of_stereo_need_no_more_memory_than_minutes(encoders: int, tmp_path: Path) -> None:
     source, mp3 = tmp_path / "music.s16", tmp_path / "music.mp3"

@@ -56,7 +56,7 @@ def main(pcm: Path, encoders: int, destination: Path) -> None:
         identify(lambda offset, length: head[offset : offset + length], incoming.size_bytes),
         Conversion(),
         destination,
-        deadline=time.monotonic() + 900,
+        deadline=time.monotonic() + 1500,
         on_progress=lambda _: None,
         encoders=encoders,
     )
