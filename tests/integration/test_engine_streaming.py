@@ -316,7 +316,7 @@ def test_pipes_that_cannot_be_had_leave_nothing_open(
     source = wav(seconds=3.0)(tmp_path / "tone.wav")
     pipes = [os.pipe() for _ in range(granted)]
     remote = Remote(source.read_bytes())
-    probed = probe(source, identify_file(source), folder=tmp_path, deadline=time.monotonic() + 60)
+    probed = probe(source, identify_file(source), folder=tmp_path, deadline=time.monotonic() + 300)
     task = encoding.Task(
         source=remote.incoming(),
         container=identify_file(source),
@@ -324,7 +324,7 @@ def test_pipes_that_cannot_be_had_leave_nothing_open(
         conversion=Conversion(),
         destination=tmp_path / "result.mp3",
         folder=tmp_path,
-        deadline=time.monotonic() + 60,
+        deadline=time.monotonic() + 300,
     )
     monkeypatch.setattr(encoding, "PARALLEL_FROM_SECONDS", 0.0)
     before = open_files() - 2 * len(pipes)
