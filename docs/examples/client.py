@@ -4,6 +4,7 @@ import os
 import sys
 import time
 import uuid
+from functools import partial
 from io import FileIO
 from pathlib import Path
 
@@ -11,8 +12,13 @@ import boto3
 import requests
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from urllib3.util import Retry
 
-API, AWS = os.environ["API"], boto3.Session()
+API, AWS, HTTP, source = os.environ["API"], boto3.Session(), requests.Session(), Path(sys.argv[1])
+call = partial(HTTP.request, timeout=60)  # and again after a broken connection or a fault of the server:
+again = Retry(6, backoff_factor=1, status_forcelist=range(500, 600), allowed_methods=None, raise_on_status=False)
+HTTP.get_adapter(API).max_retries = again
+HTTP.hooks["response"] = lambda answer, **_: answer if answer.ok else sys.exit(f"\n{answer.status_code} {answer.text}")
 
 
 def signed(request):  # as requests' `auth`
@@ -22,20 +28,6 @@ def signed(request):  # as requests' `auth`
     return request
 
 
-def call(method, url, **options):  # again after a broken connection or a fault of the server
-    for attempt in range(6):
-        if "data" in options:
-            options["data"].seek(0)
-        try:
-            answer = requests.request(method, url, timeout=60, **options)
-            if answer.status_code < 500:
-                return answer if answer.ok else sys.exit(f"\n{answer.status_code} {answer.text}")
-        except (requests.ConnectionError, requests.Timeout):
-            pass
-        time.sleep(2**attempt)
-    sys.exit("\nThe connection broke off too often.")
-
-
 def show(what, done, total):
     print(f"\r{what:12}[{'#' * int(30 * done / total):30}] {done / total:4.0%}", end="", flush=True)
 
@@ -43,11 +35,10 @@ def show(what, done, total):
 class Watched(FileIO):
     def read(self, size=-1):
         chunk = super().read(size)
-        show("Uploading", self.tell(), os.fstat(self.fileno()).st_size)
+        show("Uploading", self.tell(), source.stat().st_size)
         return chunk
 
 
-source = Path(sys.argv[1])
 wanted = {"filename": source.name, "size_bytes": source.stat().st_size}
 job = call("POST", f"{API}/jobs", json=wanted, auth=signed).json()
 call("PUT", job["upload"]["url"], data=Watched(source))
@@ -59,12 +50,11 @@ if job["error"]:
 key = {"Idempotency-Key": uuid.uuid4().hex}  # should the answer get lost, it can be had again
 url = call("POST", job["link"], headers=key, allow_redirects=False).headers["Location"]  # the link is spent now
 with source.with_suffix(".32k.mp3").open("wb") as file:
-    while (have := file.tell()) < (total := job["result"]["size_bytes"]):  # what broke off goes on where it ended
-        with call("GET", url, headers={"Range": f"bytes={have}-"}, stream=True) as answer:
+    while file.tell() < (total := job["result"]["size_bytes"]):  # what broke off goes on where it ended
+        with call("GET", url, headers={"Range": f"bytes={file.tell()}-"}, stream=True) as answer:
             try:
                 for chunk in answer.iter_content(1 << 16):
-                    file.write(chunk)
-                    show("Downloading", file.tell(), total)
-            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
+                    show("Downloading", file.tell() + file.write(chunk), total)
+            except requests.RequestException:
                 print("\nbroken off, resuming")
 print(f"\nSaved {file.name}")
