@@ -39,7 +39,7 @@ from resample.scratch import scratch_folder
 from tests.unit.in_memory_aws import AwsInMemory, Perform, refused
 
 UPLOADS, RESULTS = "uploads", "results"
-START = 1_800_000_000.25
+START = 4_000_000_000.25  # later than the time that moto gives to an upload
 
 SOURCE = Source("wav", "pcm_s16le", 44_100, 2, 1.0, 176_444)
 RESULT = Result(32_000, 192_000, 2, 1.0, 24_000, passthrough=False)
