@@ -34,7 +34,7 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("chromium is not installed")
     expect.set_options(timeout=WAIT_MILLISECONDS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS, timeout=WAIT_MILLISECONDS)
         try:
             yield browser
         finally:

@@ -32,7 +32,7 @@ from tests.e2e.load import (
     orders,
 )
 from tests.e2e.processor_time import ProcessorTime
-from tests.e2e.service import Service, until
+from tests.e2e.service import WINDOW_SECONDS, Service, until
 from tests.e2e.sounds import SAMPLE_RATE as SOURCE_RATE
 
 LINK_HOURS = 24
@@ -58,8 +58,6 @@ class Load:
     jobs: int
     clients: int
     longest_seconds: float
-    window_seconds: int
-    """Far more than a client takes from its claim to the download; and the test waits for the last one to end."""
     ramp_seconds: float
     """Between one client's start and the next one's: functions share a machine here, and starting takes most of it."""
 
@@ -82,8 +80,8 @@ class Day:
         return [outcome for outcome in self.outcomes if outcome.order.ending in endings]
 
 
-SHORT = Load(jobs=40, clients=10, longest_seconds=12, window_seconds=30, ramp_seconds=0.2)
-LONG = Load(jobs=500, clients=50, longest_seconds=60, window_seconds=60, ramp_seconds=1)
+SHORT = Load(jobs=40, clients=10, longest_seconds=12, ramp_seconds=0.2)
+LONG = Load(jobs=500, clients=50, longest_seconds=60, ramp_seconds=1)
 
 
 @pytest.fixture(
@@ -94,7 +92,7 @@ def day(request: pytest.FixtureRequest, built: Path, tmp_path_factory: pytest.Te
     todo = orders(load.jobs, load.longest_seconds, tmp_path_factory.mktemp("files"))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(make_file, todo))
-    parameters = {"DownloadWindowSeconds": str(load.window_seconds), "LinkHours": str(LINK_HOURS)}
+    parameters = {"DownloadWindowSeconds": str(WINDOW_SECONDS), "LinkHours": str(LINK_HOURS)}
     folder = tmp_path_factory.mktemp("load")
     with EmbeddedAws(parameters, state_folder=folder, sam_build_folder=built, write_stack_file=False) as stack:
         service = Service(stack, built / "FfmpegLayer" / "bin", events_queue=listen_to_events(stack))
@@ -102,7 +100,7 @@ def day(request: pytest.FixtureRequest, built: Path, tmp_path_factory: pytest.Te
 
 
 def live_through(load: Load, service: Service, todo: Sequence[Order]) -> Day:
-    """Have the clients carry out all orders, and wait until the last download window is over."""
+    """Have the clients carry out all orders, end the download windows, and wait until nothing is under way."""
     announcements, processor_time = Announcements(service), ProcessorTime()
     assert service.s3  # made before the clients share it
     waiting: SimpleQueue[Order] = SimpleQueue()
@@ -132,6 +130,9 @@ def live_through(load: Load, service: Service, todo: Sequence[Order]) -> Day:
         for client in clients:
             client.result()
         seconds = time.monotonic() - began
+        for record in service.records():
+            if record["status"]["S"] == "claimed":
+                service.end_window(record["id"]["S"])
         records = until(lambda: settled(service), "nothing is under way")
     return Day(load, service, announcements, outcomes, failures, seconds, processor_time, records)
 
@@ -212,9 +213,8 @@ def test_nothing_is_left(day: Day) -> None:
         assert service.stack.admin.client("s3").list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
     for name in ("FailedEventsQueue", "PurgeDeadLetterQueue"):
         assert messages(service, name) == (0, 0, 0), name
-    # The message that a deletion sends comes after a minute, and once more when an attempt under way must have ended.
-    deleted = len(day.ending(Ending.DELETED))
-    until(lambda: sum(messages(service, "PurgeQueue")) <= deleted, "no purge is waited for but of deleted jobs")
+    until(lambda: messages(service, "PurgeQueue")[:2] == (0, 0), "no purge is due")
+    assert messages(service, "PurgeQueue")[2] >= len(day.ending(*DOWNLOADED)), "each claim has scheduled its purge"
 
     for outcome in unclaimed + failed:
         service.delete(outcome.job_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.deployment import Aws
+from local.emulator import HOST, reserved_port
 from local.errors import EmulatorError
 from local.relay import Relay
 from local.sam_local import EXAMPLE_KEY, SamLocal, serving
@@ -80,3 +82,16 @@ def test_a_port_that_is_taken_is_refused_in_words(stack: EmbeddedAws, files: Sam
 
     with pytest.raises(EmulatorError, match=rf"Containers can't be served at {ADDRESS}:{port}: Address already in use"):
         Relay(ADDRESS, port)
+
+
+def test_a_port_is_kept_for_the_emulator_until_it_listens() -> None:
+    with reserved_port() as port:
+        with socket.socket() as somebody_else, pytest.raises(OSError, match="Address already in use"):
+            somebody_else.bind((HOST, port))
+
+        with (
+            socket.create_server((HOST, port)),
+            pytest.raises(EmulatorError, match=f"Port {port} can't be had"),
+            reserved_port(port),
+        ):
+            pass
