@@ -62,7 +62,7 @@ def test_the_same_event_several_times_at_once_is_encoded_once(service: Service, 
         list(pool.map(invoke, [nothing] * AT_ONCE))  # so that none of them starts later than the others
         with service.to_s3.held():
             calls = [pool.submit(invoke, event) for _ in range(AT_ONCE)]
-            refused = [call.result() for call in islice(as_completed(calls), AT_ONCE - 1)]
+            refused = [call.result() for call in islice(as_completed(calls, WAIT_SECONDS), AT_ONCE - 1)]
         jobs = [call.result() for call in calls]
 
     assert len({job["id"] for job in jobs}) == 1
