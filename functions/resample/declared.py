@@ -57,8 +57,8 @@ def declared_length(read: Reader, size_bytes: int, container: Container) -> Decl
 
 
 def _inside(read: Reader, size_bytes: int) -> Reader:
-    """A reader that gives nothing for places outside the file, wherever a header points."""
-    return lambda offset, length: read(offset, length) if 0 <= offset < size_bytes else b""
+    """A reader that is never asked for nothing, nor for places outside the file, wherever a header points."""
+    return lambda offset, length: read(offset, length) if length > 0 and 0 <= offset < size_bytes else b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,8 @@ PROPERTIES: tuple[Property, ...] = (
     what_two_encoders_wrote,
 )
 
+# A chunk that must have something in it has nothing.
+_EMPTY_FORMAT = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(4) + b"data" + bytes(300)
 # Everywhere a header, and a chain of MPEG frames from every one of them to the end, where it breaks.
 _SLOWEST = b"\xff\xf3\x14\xc4" * 48_000 + b"\x01" * 30
 
@@ -235,6 +237,7 @@ def _holds(check: Property, examples: int) -> None:
     @settings(max_examples=examples)
     @given(HOSTILE)
     @example(_SLOWEST)
+    @example(_EMPTY_FORMAT)
     @example(b"\xff" * 200_000)
     @example(b"\xff\xfb" * 100_000)
     def run(content: bytes) -> None:
