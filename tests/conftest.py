@@ -13,7 +13,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 # How long an example takes says more about the neighbours than about the code, and an unchanged tree gives an unchanged
-# answer: the long forms are what looks for new examples.
+# answer: the long forms of the state machine and of the encoders look for new examples.
 hypothesis.settings.register_profile(
     "side by side", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
