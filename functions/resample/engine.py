@@ -88,7 +88,7 @@ def convert(
         folder = Path(name)
         source, file, on_progress = _at_hand(source, container, folder, deadline, on_progress)
         size_bytes = file.stat().st_size
-        declared = _declared(file, container, conversion)
+        declared = _declared(file, size_bytes, container, conversion)
         probed = _probe(file, container, declared, folder, deadline)
         expected_seconds = declared.duration_seconds or probed.duration_seconds
         if not conversion.allow_partial:
@@ -149,9 +149,9 @@ def _after_fetching(on_progress: Callable[[float], None], fraction: float) -> No
     on_progress(_FETCHING_SHARE + (1 - _FETCHING_SHARE) * fraction)
 
 
-def _declared(file: Path, container: Container, conversion: Conversion) -> Declared:
+def _declared(file: Path, size_bytes: int, container: Container, conversion: Conversion) -> Declared:
     with file_reader(file) as read:
-        declared = declared_length(read, file.stat().st_size, container)
+        declared = declared_length(read, size_bytes, container)
     if declared.sample_frames == 0:
         raise NoAudio("The file has a header and no sound.")
     if declared.missing_bytes and not conversion.allow_partial:
