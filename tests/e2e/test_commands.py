@@ -28,17 +28,21 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 
 
-def test_make_run_goes_the_whole_way(tmp_path: Path, environment: dict[str, str]) -> None:
-    song = synth.write(tmp_path / "my song.flac", seconds=3)
-
-    done = subprocess.run(
-        ["make", "run", f"AUDIO={song}"],
+def make_run(audio: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "run", f"AUDIO={audio}"],
         cwd=PROJECT,
         env=environment,
         capture_output=True,
         text=True,
         timeout=SECONDS_ALLOWED,
     )
+
+
+def test_make_run_goes_the_whole_way(tmp_path: Path, environment: dict[str, str]) -> None:
+    song = synth.write(tmp_path / "my song.flac", seconds=3)
+
+    done = make_run(song, environment)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert streams(tmp_path / "my song.32k.mp3")[0]["sample_rate"] == "32000"
@@ -50,14 +54,7 @@ def test_make_run_tells_why_a_file_is_not_taken(tmp_path: Path, environment: dic
     letter = tmp_path / "letter.wav"
     letter.write_text("Dear reader, this is no music.\n" * 100)
 
-    done = subprocess.run(
-        ["make", "run", f"AUDIO={letter}"],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS_ALLOWED,
-    )
+    done = make_run(letter, environment)
 
     assert done.returncode != 0
     assert "unsupported-format" in done.stdout + done.stderr

@@ -53,8 +53,20 @@ class Remote:
 
 
 def convert_remote(
-    remote: Remote, source: Path, *, seconds_allowed: float = 300.0, encoders: int = 1, allow_partial: bool = False
+    remote: Remote,
+    source: Path,
+    *,
+    seconds_allowed: float = 300.0,
+    encoders: int = 1,
+    allow_partial: bool = False,
+    meanwhile: Callable[[float], object] = bool,
 ) -> tuple[Converted, Path, list[float]]:
+    """Convert what is elsewhere, with `source` to tell its format; `meanwhile` is called at each step of progress."""
+
+    def on_progress(fraction: float) -> None:
+        progress.append(fraction)
+        meanwhile(fraction)
+
     folder = source.parent / f"{source.name}.remote"
     folder.mkdir(exist_ok=True)
     progress: list[float] = []
@@ -65,7 +77,7 @@ def convert_remote(
             Conversion(allow_partial=allow_partial),
             folder / "result.mp3",
             deadline=time.monotonic() + seconds_allowed,
-            on_progress=progress.append,
+            on_progress=on_progress,
             encoders=encoders,
         )
     finally:
@@ -273,21 +285,14 @@ def test_an_exception_from_the_progress_callback_ends_the_download(
     monkeypatch.setattr(encoding, "PROGRESS_INTERVAL_SECONDS", 0.0)
     source = wav(seconds=3.0)(tmp_path / "tone.wav")
     is_told = threading.Event()
-    incoming = Remote(source.read_bytes(), lambda _: is_told.wait(0.05)).incoming()
+    remote = Remote(source.read_bytes(), lambda _: is_told.wait(0.05))
 
     def refuse(fraction: float) -> None:
         is_told.set()
         raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        convert(
-            incoming,
-            identify_file(source),
-            Conversion(),
-            tmp_path / "result.mp3",
-            deadline=time.monotonic() + 300,
-            on_progress=refuse,
-        )
+        convert_remote(remote, source, meanwhile=refuse)
 
 
 def test_what_several_encoders_do_not_understand_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,21 +357,9 @@ def test_progress_grows_while_it_arrives(tmp_path: Path, monkeypatch: pytest.Mon
     run_full_ffmpeg("-f", "lavfi", "-i", "sine=d=60:r=44100", "-ac", "2", source)
     half = source.stat().st_size // 2  # more than ffmpeg reads before it begins
     is_told = threading.Event()
-    incoming = Remote(source.read_bytes(), lambda offset: offset < half or is_told.wait(120)).incoming()
-    progress: list[float] = []
+    remote = Remote(source.read_bytes(), lambda offset: offset < half or is_told.wait(120))
 
-    def tell(fraction: float) -> None:
-        progress.append(fraction)
-        is_told.set()
-
-    convert(
-        incoming,
-        identify_file(source),
-        Conversion(),
-        tmp_path / "result.mp3",
-        deadline=time.monotonic() + 300,
-        on_progress=tell,
-    )
+    _, _, progress = convert_remote(remote, source, meanwhile=lambda _: is_told.set())
 
     assert progress == sorted(progress)
     assert 0 < progress[0] < 0.6 < progress[-1] <= 1
