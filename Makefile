@@ -130,13 +130,13 @@ build: $(SAM_VENV)/installed ## sam build; make build ARCHITECTURE=arm64 for Gra
 
 .PHONY: deploy
 deploy: $(SAM_VENV)/installed ## a few questions, sam build, sam deploy; CONFIG=prod for the other environment
-	@$(SAM_VENV)/bin/python -m local.deploy_questions $(CONFIG)
+	@$(SAM_VENV)/bin/python -m operate.deploy_questions $(CONFIG)
 	$(SAM) build --config-env $(CONFIG)
 	$(SAM) deploy --config-env $(CONFIG)
 
 .PHONY: redrive
 redrive: $(VENV)/installed ## what failed by our fault is sent again: make redrive STACK=audio-resampler DRY_RUN=yes
-	@$(BIN)/python -m local.redrive $(STACK) $(if $(DRY_RUN),--dry-run)
+	@$(BIN)/python -m operate.redrive $(STACK) $(if $(DRY_RUN),--dry-run)
 
 .PHONY: openapi
 openapi: $(VENV)/installed ## docs/openapi.yaml and docs/api.md, from the code

@@ -14,7 +14,7 @@ from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.settings import ResampleSettings
 from audiojobs.store import JobStore
 from audiojobs.telemetry import adopt, instrumented
-from resample.resampling import Invocation, Outcome, Resampling, UploadEvent
+from resample.job_run import Invocation, JobRunner, Outcome, UploadEvent
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -56,10 +56,10 @@ def _view(outcome: Outcome | None) -> dict[str, Any] | None:
 
 
 @cache
-def _resampling() -> Resampling:
+def _resampling() -> JobRunner:
     adopt(__package__)
     settings = ResampleSettings.from_environment(os.environ)
-    return Resampling(
+    return JobRunner(
         settings,
         JobStore(clients.dynamodb(), settings.jobs_table),
         UploadObjects(clients.s3(), settings.upload_bucket),

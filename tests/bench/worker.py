@@ -22,9 +22,9 @@ _DEADLINE_SECONDS = 900
 def engine(encoders: str) -> Callable[[Path, Path], None]:
     """This project's, by the door that its Lambda uses."""
     from audiojobs.conversion import Conversion
-    from resample.containers import identify
-    from resample.encoded import file_reader
-    from resample.engine import convert
+    from resample.engine.convert import convert
+    from resample.engine.mp3_file import file_reader
+    from resample.formats.containers import identify
 
     def run(source: Path, destination: Path) -> None:
         with file_reader(source) as read:

@@ -54,7 +54,7 @@ def operator(service: Service) -> dict[str, str]:
 
 def redrive(environment: dict[str, str], *options: str, status: int = 0) -> list[str]:
     """Run the command; returns the lines that it prints."""
-    command = [sys.executable, "-m", "local.redrive", *options]
+    command = [sys.executable, "-m", "operate.redrive", *options]
     done = subprocess.run(
         command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

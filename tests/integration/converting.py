@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from audiojobs.conversion import Conversion
-from resample.containers import Container, identify
-from resample.encoded import file_reader
-from resample.engine import Converted, convert
+from resample.engine.convert import Converted, convert
+from resample.engine.mp3_file import file_reader
+from resample.formats.containers import Container, identify
 from tests.audio.measure import Sound, decode
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from api.app import lambda_handler as api_handler
 from audiojobs import clients
-from resample import resampling
+from resample import job_run
 from resample.app import lambda_handler as resample_handler
 from tests.audio.synth import sine, wav_bytes
 from tests.unit.cloud import Cloud
 from tests.unit.conftest import Logs, aws, cloud, configure, logs  # noqa: F401
 from tests.unit.gateway import PUBLIC_URL, Api, FakeLambdaContext
-from tests.unit.test_purge import claimed, deliver, stored
-from tests.unit.test_resample_handler import s3_event
+from tests.unit.purge.test_purge import claimed, deliver, stored
+from tests.unit.resample.test_resample_handler import s3_event
 
 # ruff: noqa: F811
 
@@ -52,7 +52,7 @@ def calls() -> Iterator[list[str]]:
 def service(configure: Callable[..., None], logs: Logs, monkeypatch: pytest.MonkeyPatch) -> Api:
     """All functions, in the environment of a deployed stack. Nothing takes long enough for a word of its progress."""
     configure(PUBLIC_URL=PUBLIC_URL)
-    monkeypatch.setattr(resampling, "PROGRESS_INTERVAL_SECONDS", 1e9)
+    monkeypatch.setattr(job_run, "PROGRESS_INTERVAL_SECONDS", 1e9)
     return Api(api_handler)
 
 

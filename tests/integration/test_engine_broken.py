@@ -28,9 +28,9 @@ from audiojobs.errors import (
     TruncatedAudio,
     UnsupportedFormat,
 )
-from resample.containers import WAV
-from resample.engine import convert
-from resample.process import Finished
+from resample.engine.convert import convert
+from resample.formats.containers import WAV
+from resample.sandbox.process import Finished
 from tests.audio import broken, measure, synth
 from tests.audio.programs import run_full_ffmpeg
 from tests.integration.converting import run_engine
@@ -252,7 +252,7 @@ def test_ffmpeg_and_its_children_are_killed_at_the_deadline(
         fcntl.ioctl(reading, termios.FIONREAD, waiting_bytes)
         return time.monotonic() + (1000 if waiting_bytes[0] == 2 else 0)
 
-    monkeypatch.setattr("resample.process.time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr("resample.sandbox.process.time", SimpleNamespace(monotonic=clock))
 
     with pytest.raises(TimeLimit):
         run_engine(source)
@@ -345,7 +345,7 @@ def test_how_ffmpeg_ends(
 
 def test_a_machine_without_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel ends a program that has not reached its own limit: that is not the file's fault."""
-    monkeypatch.setattr("resample.encoding.run", lambda *_, **__: Finished(-9, ()))
+    monkeypatch.setattr("resample.engine.encoding.run", lambda *_, **__: Finished(-9, ()))
 
     with pytest.raises(InternalError, match="memory"):
         run_engine(synth.write(tmp_path / "tone.wav"))
@@ -394,7 +394,7 @@ def test_mp4_that_refers_to_another_file(tmp_path: Path) -> None:
 
 
 def test_an_exception_from_the_progress_callback_ends_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resample.encoding.PROGRESS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("resample.engine.encoding.PROGRESS_INTERVAL_SECONDS", 0.0)
     source = tmp_path / "noise.wav"
     run_full_ffmpeg("-f", "lavfi", "-i", "anoisesrc=d=600:r=44100", source)
 

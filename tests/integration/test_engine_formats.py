@@ -9,8 +9,8 @@ import pytest
 from pydub import AudioSegment
 
 from audiojobs.conversion import BIT_RATES
-from resample.containers import id3v2_bytes
-from resample.mpeg import MpegVersion, iterate_mpeg_frames
+from resample.formats.containers import id3v2_bytes
+from resample.formats.mpeg_frames import MpegVersion, iterate_mpeg_frames
 from tests.audio import broken, measure, synth
 from tests.audio.programs import run_full_ffmpeg
 from tests.integration.converting import run_engine

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from audiojobs.errors import TruncatedAudio
-from resample import encoding
-from resample.parallel import ParallelEncodingFailed
-from resample.process import executable
+from resample.engine import encoding
+from resample.engine.parallel import ParallelEncodingFailed
+from resample.sandbox.process import executable
 from tests.audio import broken, synth
 from tests.audio.measure import streams, tags
 from tests.audio.programs import run_full_ffmpeg

@@ -15,11 +15,11 @@ import pytest
 
 from audiojobs.conversion import Conversion
 from audiojobs.errors import AudioJobError, CorruptAudio, InternalError, TimeLimit, UploadReplaced
-from resample import encoding
-from resample.engine import Converted, convert
-from resample.incoming import Incoming
-from resample.parallel import ParallelEncodingFailed
-from resample.probe import probe
+from resample.engine import encoding
+from resample.engine.convert import Converted, convert
+from resample.engine.ffmpeg.probe import probe
+from resample.engine.parallel import ParallelEncodingFailed
+from resample.engine.streamed_source import StreamedSource
 from tests.audio import broken, synth
 from tests.audio.programs import run_full_ffmpeg
 from tests.integration.converting import identify_file, run_engine
@@ -42,8 +42,8 @@ class Remote:
     meanwhile: Callable[[int], object] = bool
     readings: int = 0
 
-    def incoming(self) -> Incoming:
-        return Incoming(len(self.content), self.content[:HEAD_BYTES], self.chunks)
+    def incoming(self) -> StreamedSource:
+        return StreamedSource(len(self.content), self.content[:HEAD_BYTES], self.chunks)
 
     def chunks(self) -> Iterator[bytes]:
         self.readings += 1

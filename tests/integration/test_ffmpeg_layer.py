@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from resample.mpeg import iterate_mpeg_frames, parse_side_info
+from resample.formats.mpeg_frames import iterate_mpeg_frames, parse_side_info
 from tests.audio import synth
 from tests.audio.programs import run_full_ffmpeg
 

@@ -19,12 +19,12 @@ import pytest
 
 from audiojobs.conversion import Conversion
 from audiojobs.errors import AudioJobError, CorruptAudio, FileError, TimeLimit, UploadTooLarge
-from resample.containers import identify
-from resample.encoded import file_reader, read_encoded
-from resample.encoding import Progress, Report, Task
-from resample.engine import convert
-from resample.incoming import Incoming
-from resample.passthrough import passthrough_result
+from resample.engine.convert import convert
+from resample.engine.encoding import Progress, Report, Task
+from resample.engine.mp3_file import file_reader, read_encoded
+from resample.engine.streamed_source import StreamedSource
+from resample.formats.containers import identify
+from resample.formats.passthrough import passthrough_result
 from tests.audio import broken, hostile
 from tests.audio.hostile import Case
 from tests.audio.programs import full_ffmpeg
@@ -204,7 +204,7 @@ def test_an_hour_of_silence(tmp_path: Path, suffix: str, codec: tuple[str, ...])
 
 def test_chapters_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What keeps ffprobe busy for long is the file's fault; the deadline is far away."""
-    monkeypatch.setattr("resample.probe.MAX_SECONDS", 0.0)
+    monkeypatch.setattr("resample.engine.ffmpeg.probe.MAX_SECONDS", 0.0)
     source = tmp_path / "chapters.mp3"
     tag = hostile.chapters(99_999)
     source.write_bytes(broken.id3v2(len(tag), tag) + hostile.whole_files()["variable.mp3"])
@@ -243,12 +243,12 @@ def test_whose_fault_it_is_that_the_time_ran_out(
         time.sleep(0.5)
         yield content
 
-    monkeypatch.setattr("resample.engine.encode", run_out_of_time)
+    monkeypatch.setattr("resample.engine.convert.encode", run_out_of_time)
     content = hostile.whole_files()["tone.flac"]
 
     with pytest.raises(error):
         convert(
-            Incoming(len(content), content, late),
+            StreamedSource(len(content), content, late),
             identify(lambda offset, length: content[offset : offset + length], len(content)),
             Conversion(),
             tmp_path / "result.mp3",
@@ -259,7 +259,7 @@ def test_whose_fault_it_is_that_the_time_ran_out(
 
 def test_more_sound_than_anybody_could_encode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A FLAC header that declares half a year is not even tried."""
-    monkeypatch.setattr("resample.engine.encode", lambda *_, **__: pytest.fail("it is tried"))
+    monkeypatch.setattr("resample.engine.convert.encode", lambda *_, **__: pytest.fail("it is tried"))
     content = bytearray(hostile.whole_files()["tone.flac"])
     content[21] |= 0x0F
     content[22:26] = b"\xff\xff\xff\xff"

@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 from audiojobs.conversion import BIT_RATES
-from resample.parallel import Encoding
-from resample.parallel.join import Join
-from resample.parallel.stream import Content, EncodedStream
+from resample.engine.parallel import Encoding
+from resample.engine.parallel.join import Join
+from resample.engine.parallel.mpeg_stream import Content, EncodedStream
 from tests.integration.test_parallel_encoding import encoding, pcm
 
 SECONDS = 24  # at 32 kHz; the same samples at any other rate

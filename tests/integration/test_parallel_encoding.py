@@ -19,11 +19,18 @@ from hypothesis import strategies as st
 
 from audiojobs.conversion import BIT_RATES
 from audiojobs.errors import TimeLimit
-from resample.encoding import PARALLEL_ENCODER
-from resample.mpeg import iterate_mpeg_frames, parse_info_tag
-from resample.parallel import Encoding, ParallelEncoding, ParallelEncodingFailed, encode, encode_in_parallel, plan
-from resample.parallel.join import Join
-from resample.process import executable
+from resample.engine.encoding import PARALLEL_ENCODER
+from resample.engine.parallel import (
+    Encoding,
+    ParallelEncoding,
+    ParallelEncodingFailed,
+    encode_in_parallel,
+    plan,
+    ring,
+)
+from resample.engine.parallel.join import Join
+from resample.formats.mpeg_frames import iterate_mpeg_frames, parse_info_tag
+from resample.sandbox.process import executable
 from tests.audio.programs import run_full_ffmpeg
 
 pytestmark = pytest.mark.usefixtures("no_new_children")
@@ -394,7 +401,7 @@ def test_encoders_that_never_agree_are_one_encoder_and_do_not_wait_in_memory(
         waiting.append(join._first.end - join._second.first)
 
     monkeypatch.setattr(Join, "find", find)
-    monkeypatch.setattr(encode, "_MOST_FRAMES_TO_AGREE", 100)
+    monkeypatch.setattr(ring, "_MOST_FRAMES_TO_AGREE", 100)
 
     both = encode_both(pcm(), encoding(), tmp_path)
 
@@ -429,7 +436,7 @@ def test_the_deadline_ends_everything(tmp_path: Path) -> None:
 
 
 def test_progress_grows_and_what_it_raises_ends_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode, "_PROGRESS_TICKS", 1)
+    monkeypatch.setattr(ring, "_PROGRESS_TICKS", 1)
     wanted = encoding()
     head = encode_serially(pcm()[:80_000], wanted, tmp_path / "head.mp3").read_bytes()
     seen: list[int] = []

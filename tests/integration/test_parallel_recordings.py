@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from audiojobs.conversion import BIT_RATES
-from resample.encoding import PARALLEL_ENCODER
-from resample.parallel.join import Join
-from resample.process import executable
+from resample.engine.encoding import PARALLEL_ENCODER
+from resample.engine.parallel.join import Join
+from resample.sandbox.process import executable
 from tests.audio.programs import run_full_ffmpeg
 from tests.bench.recordings import FOLDER, CannotPrepare, recordings
 from tests.integration.test_parallel_encoding import (

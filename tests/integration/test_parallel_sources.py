@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from audiojobs.conversion import BIT_RATES
-from resample import encoding
-from resample.parallel import ParallelEncoding, encode_in_parallel, plan
+from resample.engine import encoding
+from resample.engine.parallel import ParallelEncoding, encode_in_parallel, plan
 from tests.audio.programs import run_full_ffmpeg
 from tests.integration.converting import run_engine
 from tests.integration.test_parallel_encoding import MUSIC, decoded

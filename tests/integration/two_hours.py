@@ -18,9 +18,9 @@ from pathlib import Path
 
 import resample.app  # noqa: F401 - it takes memory
 from audiojobs.conversion import Conversion
-from resample.containers import identify
-from resample.engine import convert
-from resample.incoming import INCOMING_HEAD_BYTES, Incoming
+from resample.engine.convert import convert
+from resample.engine.streamed_source import STREAM_HEAD_BYTES, StreamedSource
+from resample.formats.containers import identify
 
 SECONDS = 7200
 SAMPLE_RATE = 44_100
@@ -48,9 +48,9 @@ def main(pcm: Path, encoders: int, destination: Path) -> None:
     head = b""
     for chunk in chunks():
         head += chunk
-        if len(head) >= INCOMING_HEAD_BYTES:
+        if len(head) >= STREAM_HEAD_BYTES:
             break
-    incoming = Incoming(len(header) + data_bytes, head, chunks)
+    incoming = StreamedSource(len(header) + data_bytes, head, chunks)
     converted = convert(
         incoming,
         identify(lambda offset, length: head[offset : offset + length], incoming.size_bytes),

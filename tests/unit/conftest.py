@@ -16,9 +16,9 @@ from api import app as api_app
 from audiojobs import clients, telemetry
 from purge import app as purge_app
 from resample import app as resample_app
-from resample import resampling
-from resample.containers import WAV
-from resample.engine import Converted
+from resample import job_run
+from resample.engine.convert import Converted
+from resample.formats.containers import WAV
 from tests.unit.cloud import REGION, Cloud
 from tests.unit.gateway import Api, FakeLambdaContext
 from tests.unit.samples import RESULT, SOURCE
@@ -105,9 +105,9 @@ def handler(
         mp3.write_bytes(b"MP3")
         return Converted(SOURCE, RESULT, ())
 
-    monkeypatch.setattr(resampling, "identify", lambda *_: WAV)
-    monkeypatch.setattr(resampling, "passthrough_result", lambda *_: None)
-    monkeypatch.setattr(resampling, "convert", convert)
+    monkeypatch.setattr(job_run, "identify", lambda *_: WAV)
+    monkeypatch.setattr(job_run, "passthrough_result", lambda *_: None)
+    monkeypatch.setattr(job_run, "convert", convert)
     configure(PUBLIC_URL="https://audio.example.com/v1")
     return lambda event: resample_app.lambda_handler(event, FakeLambdaContext(remaining_milliseconds=900_000))
 

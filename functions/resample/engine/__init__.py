@@ -1,0 +1,1 @@
+"""A file in, an MP3 out: knows no AWS and no jobs."""

@@ -1,0 +1,1 @@
+"""ffmpeg and ffprobe: how they are called, and what they say."""

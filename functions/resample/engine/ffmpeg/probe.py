@@ -1,0 +1,136 @@
+"""What ffprobe says about a file: which stream to take, how it is coded, whether there is a cover picture."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from audiojobs.errors import CorruptAudio, InternalError, NoAudio, TimeLimit, UnsupportedFormat
+from resample.engine.ffmpeg.arguments import input_arguments
+from resample.engine.ffmpeg.probed import Probed
+from resample.formats.containers import Container
+from resample.sandbox.process import executable, run
+
+logger = logging.getLogger(__name__)
+
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000
+MAX_CHANNELS = 64
+
+MAX_SECONDS = 60.0
+"""The index of an MP4 of 60 hours takes less than one. A tag full of chapters takes far longer."""
+
+_MAX_OUTPUT_BYTES = 1 << 20
+_ENTRIES = (
+    "stream=index,codec_type,codec_name,sample_fmt,sample_rate,channels,channel_layout,start_time,duration,width,height"
+    ":stream_disposition=attached_pic:format=duration"
+)
+# The decoders of our own build. With another build of ffmpeg, a decoder that we don't know is not let near a file.
+_CODECS = re.compile(
+    "pcm_[a-z0-9_]+|mp[123]|aac|alac|flac|vorbis|opus|adpcm_(ms|ima_wav|ima_qt|yamaha|g722|g726|g726le)|gsm|gsm_ms"
+)
+
+
+def probe(source: Path, container: Container, *, folder: Path, deadline: float) -> Probed:
+    """Ask ffprobe, in a scratch ``folder``, until ``deadline`` (``time.monotonic()``).
+
+    Raises :class:`~audiojobs.errors.NoAudio` for a file without an audio stream,
+    :class:`~audiojobs.errors.CorruptAudio` for one that can't be read,
+    :class:`~audiojobs.errors.UnsupportedFormat` for a codec, rate or number of channels that is not taken, and
+    :class:`~audiojobs.errors.ServiceError`.
+    """
+    output = bytearray()
+
+    def collect(data: bytes) -> None:
+        output.extend(data)
+        if len(output) > _MAX_OUTPUT_BYTES:
+            raise CorruptAudio("The file claims to hold an absurd number of streams.")
+
+    soonest = min(deadline, time.monotonic() + MAX_SECONDS)
+    try:
+        finished = run(
+            [
+                *(executable("ffprobe"), "-hide_banner", "-loglevel", "error"),
+                *("-show_entries", _ENTRIES, "-of", "json"),
+                *input_arguments(source, container),
+            ],
+            folder=folder,
+            deadline=soonest,
+            on_output=collect,
+        )
+    except TimeLimit:
+        if soonest == deadline:
+            raise
+        raise CorruptAudio("The file has so much in front of its sound that reading it takes too long.") from None
+    if finished.exit_status == -9:
+        raise InternalError("The conversion ran out of memory.")
+    if finished.exit_status != 0:
+        logger.info("ffprobe failed", extra={"exit_status": finished.exit_status, "stderr": finished.last_lines})
+        raise CorruptAudio(f"The file begins as {container.name} but is damaged and can't be read.")
+    return read_answer(json.loads(output), container)
+
+
+def read_answer(answer: dict[str, Any], container: Container) -> Probed:
+    """Choose from ffprobe's JSON. Raises like :func:`probe`."""
+    streams = answer.get("streams", [])
+    audio = next((stream for stream in streams if stream.get("codec_type") == "audio"), None)
+    if audio is None:
+        video = any(stream.get("codec_type") == "video" for stream in streams)
+        raise NoAudio("The file is a video without sound." if video else "There is no sound in this file.")
+    codec = audio.get("codec_name", "unknown")
+    decoder = None
+    if container.is_big_endian and (match := re.fullmatch("(pcm_.+)le", codec)):
+        codec = decoder = f"{match[1]}be"
+    if not _CODECS.fullmatch(codec):
+        raise UnsupportedFormat(
+            f"The sound in this {container.name} file is coded in a way that is not supported"
+            + (f" ({codec})." if codec.isidentifier() and codec not in ("unknown", "none") else ".")
+        )
+    sample_rate, channels = _whole(audio.get("sample_rate")), _whole(audio.get("channels"))
+    if not sample_rate or not channels:
+        raise CorruptAudio(f"The file begins as {container.name} but holds no sound that can be decoded.")
+    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+        raise UnsupportedFormat(
+            f"The file has a sample rate of {sample_rate} Hz; {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz are supported."
+        )
+    if channels > MAX_CHANNELS:
+        raise UnsupportedFormat(f"The file has {channels} channels; up to {MAX_CHANNELS} are supported.")
+    layout = audio.get("channel_layout")
+    duration_seconds = _seconds(audio.get("duration")) or _seconds(answer.get("format", {}).get("duration"))
+    if codec == "opus" and container.demuxer == "ogg" and duration_seconds:
+        # Counted from the beginning of a broadcast, which may be long before that of its recording.
+        duration_seconds -= min(duration_seconds, _seconds(audio.get("start_time")) or 0.0)
+    return Probed(
+        codec=codec,
+        sample_rate=sample_rate,
+        channels=channels,
+        sample_format=audio.get("sample_fmt", "unknown"),
+        channel_layout=None if layout in (None, "", "unknown") else layout,
+        duration_seconds=duration_seconds or None,
+        cover_index=_cover_index(streams),
+        decoder=decoder,
+    )
+
+
+def _cover_index(streams: list[dict[str, Any]]) -> int | None:
+    """The first cover whose size ffprobe could find out: without one it can't be written into an MP3."""
+    for stream in streams:
+        is_cover = stream.get("codec_type") == "video" and stream.get("disposition", {}).get("attached_pic") == 1
+        if is_cover and stream.get("codec_name") in ("png", "mjpeg") and stream.get("width") and stream.get("height"):
+            return int(stream["index"])
+    return None
+
+
+def _whole(text: Any) -> int:
+    return int(text) if str(text).isdecimal() else 0
+
+
+def _seconds(text: Any) -> float | None:
+    try:
+        seconds = float(text)
+    except (TypeError, ValueError):
+        return None
+    return seconds if 0 < seconds < 1e9 else None

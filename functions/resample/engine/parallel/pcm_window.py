@@ -1,0 +1,90 @@
+"""The PCM that some encoder still has to read, in anonymous memory, moved by the kernel alone.
+
+``splice`` fills it from the decoder's pipe, ``sendfile`` empties it into the encoders' pipes. Python never touches a
+sample: it only keeps the books.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+
+from resample.engine.parallel.failure import ParallelEncodingFailed
+from resample.sandbox.pipes import widen_pipe
+
+_LARGEST_CHUNK_BYTES = 4 << 20
+_SMALLEST_CHUNK_BYTES = 64 << 10
+
+
+class PcmWindow:
+    """Bytes ``[start, end)`` of the PCM stream; ``at_end`` when no more will come.
+
+    ``source`` is the reading end of a pipe, ``capacity_bytes`` how much may wait in memory. That is cut into chunks
+    which are given back whole, so there are always several.
+    """
+
+    def __init__(self, source: int, capacity_bytes: int) -> None:
+        self._source = source
+        pages = capacity_bytes // 8 & -_SMALLEST_CHUNK_BYTES
+        self._chunk_bytes = max(_SMALLEST_CHUNK_BYTES, min(_LARGEST_CHUNK_BYTES, pages))
+        self._capacity_bytes = max(capacity_bytes, 4 * self._chunk_bytes)
+        self._chunks: deque[int] = deque()  # file descriptors; the first one begins at `start`
+        self.start = 0
+        self.end = 0
+        self.at_end = False
+        os.set_blocking(source, False)
+        widen_pipe(source)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        while self._chunks:
+            os.close(self._chunks.popleft())
+
+    def fill(self) -> bool:
+        """Take what the source has ready, within the capacity. Returns whether anything happened."""
+        before = self.end
+        while not self.at_end and self.end - self.start < self._capacity_bytes:
+            chunk, offset = divmod(self.end - self.start, self._chunk_bytes)
+            if chunk == len(self._chunks):
+                self._chunks.append(os.memfd_create("pcm"))
+            try:
+                count = os.splice(
+                    self._source,
+                    self._chunks[chunk],
+                    self._chunk_bytes - offset,
+                    offset_dst=offset,
+                    flags=os.SPLICE_F_NONBLOCK,
+                )
+            except BlockingIOError:
+                break
+            if count == 0:
+                self.at_end = True
+                return True
+            self.end += count
+        return self.end > before
+
+    def send(self, destination: int, position: int) -> int:
+        """Write what lies from ``position`` on to a pipe that doesn't block. Returns how many bytes it took.
+
+        Raises :class:`ParallelEncodingFailed` if the other end of the pipe is closed.
+        """
+        before = position
+        while position < self.end:
+            chunk, offset = divmod(position - self.start, self._chunk_bytes)
+            count = min(self._chunk_bytes - offset, self.end - position)
+            try:
+                position += os.sendfile(destination, self._chunks[chunk], offset, count)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno == errno.EPIPE:
+                    raise ParallelEncodingFailed("an encoder stopped reading") from error
+                raise
+        return position - before
+
+    def release(self, position: int) -> None:
+        """Forget what lies before ``position``, in whole chunks."""
+        while self._chunks and self.start + self._chunk_bytes <= min(position, self.end):
+            os.close(self._chunks.popleft())
+            self.start += self._chunk_bytes

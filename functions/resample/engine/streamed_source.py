@@ -1,0 +1,110 @@
+"""A file that is still elsewhere. It flows through a pipe, either into ffmpeg while it arrives, or into a file.
+
+Only what can be decoded from the first byte to the last without seeking may flow into ffmpeg; then nothing of it is
+stored, and decoding and encoding take the time in which it arrives. Everything else is fetched first.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiojobs.errors import TimeLimit
+from resample.formats.containers import Container
+from resample.formats.declared_length import declared_length
+from resample.sandbox.pipes import PIPE_BYTES, widen_pipe
+
+STREAM_HEAD_BYTES = 262_144
+"""How much of an incoming file's beginning is at hand: more than ffprobe reads of a WAV file to see what is in it."""
+
+_LINGER_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedSource:
+    """A file of ``size_bytes``.
+
+    ``head`` is its first :data:`STREAM_HEAD_BYTES` (or all of it); ``chunks()`` gives the whole file anew each time,
+    from its first byte on, and is used in a thread of its own.
+    """
+
+    size_bytes: int
+    head: bytes
+    chunks: Callable[[], Iterator[bytes]]
+
+    def is_sequential(self, container: Container) -> bool:
+        """Whether this is a WAV file of a layout that the head tells whole, with nothing behind its PCM."""
+        is_longer = len(self.head) < self.size_bytes
+        return is_longer and declared_length(self._read_head, self.size_bytes, container).is_sequential
+
+    def _read_head(self, offset: int, length: int) -> bytes:
+        return self.head[offset : offset + length]
+
+    def write_outline(self, path: Path) -> None:
+        """Make a file that looks like this one as long as only the beginning is read: a hole takes no space."""
+        with path.open("wb") as file:
+            file.write(self.head)
+            file.truncate(self.size_bytes)
+
+    def fetch(self, path: Path, *, deadline: float, on_progress: Callable[[float], None]) -> None:
+        """Store the file. ``on_progress`` gets a growing fraction.
+
+        Raises what ``chunks`` raises, and :class:`~audiojobs.errors.TimeLimit` at ``deadline``
+        (``time.monotonic()``), whatever ``chunks`` may be waiting for.
+        """
+        with self.flowing() as pipe, path.open("wb") as file:
+            waiting = select.poll()
+            waiting.register(pipe, select.POLLIN)
+            fetched = 0
+            while waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                moved_bytes = os.splice(pipe, file.fileno(), PIPE_BYTES)
+                if not moved_bytes:
+                    return
+                fetched += moved_bytes
+                on_progress(fetched / self.size_bytes)
+            raise TimeLimit
+
+    @contextmanager
+    def flowing(self) -> Iterator[int]:
+        """The reading end of a pipe through which the whole file comes.
+
+        What ``chunks`` raises ends the flow and is raised at the end of the context, before anything else: whoever
+        read from the pipe can only complain of a file that was cut off. The flow ends when nobody reads any more.
+        """
+        reading, writing = os.pipe()
+        widen_pipe(writing)
+        failures: list[Exception] = []
+
+        def write() -> None:
+            try:
+                for chunk in self.chunks():
+                    _write_all(writing, chunk)
+            except BrokenPipeError:
+                pass
+            except Exception as error:
+                failures.append(error)
+            finally:
+                os.close(writing)
+
+        # Should it wait for a dead connection, nobody waits for it: that has a timeout, and then the pipe is broken.
+        thread = threading.Thread(target=write, name="incoming", daemon=True)
+        thread.start()
+        try:
+            yield reading
+        finally:
+            os.close(reading)
+            thread.join(_LINGER_SECONDS)
+            if failures:
+                raise failures[0]
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

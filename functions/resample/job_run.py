@@ -1,0 +1,354 @@
+"""One upload event becomes one job's end: ready, or failed for a reason that its owner understands.
+
+Events come at least once, in any order, and late; :class:`~audiojobs.store.JobStore` decides which of them
+may begin. Whatever happens, an invocation leaves nothing in ``/tmp``, and an upload goes only after its
+result is safe.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+
+from audiojobs.announcements import Announcer
+from audiojobs.conversion import Conversion
+from audiojobs.errors import (
+    AudioJobError,
+    FileError,
+    InternalError,
+    InvalidRequest,
+    LeaseHeld,
+    ServiceError,
+    UploadReplaced,
+    UploadTooLarge,
+)
+from audiojobs.job import Job, Notice, Origin, Status, api_job_id, direct_job_id
+from audiojobs.links import hash_secret, link_url, new_secret
+from audiojobs.objects import ResultObjects, Upload, UploadObjects
+from audiojobs.settings import ResampleSettings
+from audiojobs.store import RECORD_SECONDS, JobStore, Refused
+from audiojobs.telemetry import MetricUnit, logger, metrics
+from resample.engine.convert import Converted, convert
+from resample.engine.streamed_source import STREAM_HEAD_BYTES, StreamedSource
+from resample.formats.containers import Reader, identify
+from resample.formats.passthrough import passthrough_result
+from resample.sandbox.scratch import scratch_folder
+
+PROGRESS_INTERVAL_SECONDS = 2.0
+
+_ANNOUNCEMENT_LEASE_SECONDS = 30  # what is left after `ready`: two deletes and an event
+_MAX_RESERVE_SECONDS = 30  # of the invocation's time, kept for storing the result
+_CONVERSION_SHARE = 0.95  # of the progress
+
+
+@dataclass(frozen=True, slots=True)
+class UploadEvent:
+    """An object was created. ``version`` is its version id or the event's sequencer; ``etag`` is without quotes."""
+
+    bucket: str
+    key: str
+    version: str
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """``request_id`` is the same for all attempts at an event; ``deadline`` is the Unix time of this one's end."""
+
+    request_id: str
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The job as it is now, and the link if this invocation made one."""
+
+    job: Job
+    link: str | None = None
+
+
+class JobRunner:
+    """Takes a job from its upload to its end."""
+
+    def __init__(
+        self,
+        settings: ResampleSettings,
+        store: JobStore,
+        uploads: UploadObjects,
+        results: ResultObjects,
+        announcer: Announcer,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._uploads = uploads
+        self._results = results
+        self._announcer = announcer
+        self._clock = clock
+
+    def handle(self, event: UploadEvent, invocation: Invocation) -> Outcome | None:
+        """Work on an upload, or find that there is nothing to do; ``None`` for an event that came too late to matter.
+
+        Raises :class:`~audiojobs.errors.ServiceError` where Lambda should deliver the event again.
+        """
+        api_id = api_job_id(event.key)
+        api_job = self._store.get(api_id) if api_id else None
+        upload = self._uploads.find(event.key)
+        refusal: AudioJobError | None
+        if upload is None:
+            known = api_job or self._store.get(direct_job_id(event.bucket, event.key, event.version))
+            if known is None:
+                return None
+            job, refusal = known, UploadReplaced("The file was replaced or deleted before it could be read.")
+        else:
+            job, refusal = (api_job, None) if api_job else self._new_direct_job(event, upload)
+        logger().append_keys(job_id=job.id)
+        attempt = secrets.token_hex(8)
+        try:
+            job = self._store.begin(
+                job,
+                now=self._clock(),
+                holder=attempt,
+                request_id=invocation.request_id,
+                lease_expires_at=invocation.deadline,
+            )
+        except Refused as refused:
+            return self._settle(refused.job, upload) if refused.job else None
+        return self._work(job, upload, attempt, invocation, refusal)
+
+    def _new_direct_job(self, event: UploadEvent, upload: Upload) -> tuple[Job, AudioJobError | None]:
+        """The job of a direct upload, and why it can't be done, if that shows already."""
+        now = self._clock()
+        refusal: AudioJobError | None = None
+        conversion = Conversion()
+        try:
+            conversion = Conversion.from_metadata(upload.metadata)
+        except InvalidRequest as error:
+            refusal = error
+        if event.etag and event.etag != upload.etag.strip('"'):
+            refusal = UploadReplaced()
+        job = Job(
+            id=direct_job_id(event.bucket, event.key, event.version),
+            status=Status.PROCESSING,
+            origin=Origin.DIRECT,
+            upload_key=event.key,
+            upload_etag=upload.etag,
+            filename=PurePosixPath(event.key).name or "audio",
+            created_at=now,
+            updated_at=now,
+            expires_at=now + self._settings.link_seconds,
+            delete_at=int(now) + RECORD_SECONDS,
+            conversion=conversion,
+        )
+        return job, refusal
+
+    def _work(
+        self, job: Job, upload: Upload | None, attempt: str, invocation: Invocation, refusal: AudioJobError | None
+    ) -> Outcome:
+        secret = new_secret() if job.origin is Origin.DIRECT else None
+        try:
+            if refusal or upload is None:
+                raise refusal or InternalError
+            converted = self._convert(job, upload, attempt, invocation)
+            now = self._clock()
+            job = self._store.complete(
+                job.id,
+                now=now,
+                holder=attempt,
+                source=converted.source,
+                result=converted.result,
+                warnings=converted.warnings,
+                expires_at=now + self._settings.link_seconds,
+                lease_expires_at=now + _ANNOUNCEMENT_LEASE_SECONDS,
+                secret_hash=hash_secret(secret) if secret else None,
+            )
+        except Refused as refused:
+            return self._leave(job, refused.job)
+        except (FileError, InvalidRequest) as error:
+            if isinstance(error, UploadReplaced) and job.origin is Origin.API and upload:
+                there = self._store.get(job.id)
+                if there is None or there.was_deleted:
+                    return self._leave(job, there)
+                # The object that took its place belongs to this very job: begin again with that one.
+                raise self._give_back(job, attempt, error) from error
+            return self._fail(job, attempt, error)
+        except Exception as error:
+            raise self._give_back(job, attempt, error) from error
+        metrics().add_metric("JobReady", MetricUnit.Count, 1)
+        logger().info("job ready", extra={"result": job.as_json()["result"], "source": job.as_json()["source"]})
+        return self._finish(job, upload, secret)
+
+    def _leave(self, job: Job, there: Job | None) -> Outcome:
+        """Deleted, or taken over after the lease ran out: in both cases this result is nobody's."""
+        logger().warning("the job is no longer ours", extra={"status": there and there.status})
+        if there is None or not there.can_become_ready:
+            self._results.delete(job.result_key)
+        return Outcome(there or job)
+
+    def _fail(self, job: Job, attempt: str, error: FileError | InvalidRequest) -> Outcome:
+        try:
+            job = self._store.fail(
+                job.id,
+                now=self._clock(),
+                holder=attempt,
+                error=Notice.of(error),
+                lease_expires_at=self._clock() + _ANNOUNCEMENT_LEASE_SECONDS,
+                retryable=False,
+            )
+        except Refused as refused:
+            return Outcome(refused.job or job)
+        _tell_failed(error)
+        return self._finish(job, None, None)
+
+    def _give_back(self, job: Job, attempt: str, error: Exception) -> ServiceError:
+        """Free the lease for the next retry, or, after the last one, fail the job. Returns what to raise."""
+        ours = error if isinstance(error, ServiceError) else InternalError()
+        logger().exception("attempt failed", extra={"code": ours.code, "attempt": job.attempts})
+        metrics().add_metric("AttemptFailed", MetricUnit.Count, 1)
+        metrics().add_metadata("code", ours.code)
+        try:
+            if job.attempts >= self._settings.max_attempts:
+                now = self._clock()
+                failed = self._store.fail(
+                    job.id,
+                    now=now,
+                    holder=attempt,
+                    error=Notice.of(ours),
+                    lease_expires_at=now + _ANNOUNCEMENT_LEASE_SECONDS,
+                    retryable=True,
+                )
+                _tell_failed(ours)
+                self._finish(failed, None, None)
+            else:
+                self._store.release(job.id, now=self._clock(), holder=attempt)
+        except (Refused, ServiceError):
+            logger().exception("the lease stays until it runs out")
+        return ours
+
+    def _settle(self, job: Job, upload: Upload | None) -> Outcome:
+        """What an event still has to do for a job that it may not begin: mostly nothing."""
+        now = self._clock()
+        logger().info("nothing to begin", extra={"job_id": job.id, "status": job.status})
+        if upload and job.origin is Origin.API and job.status in (Status.READY, Status.CLAIMED, Status.PURGED):
+            self._delete_original(job)
+        if job.seen_at(now).status is Status.EXPIRED:
+            return Outcome(job)  # there is nothing left to tell of
+        if job.awaits_announcement:
+            secret = new_secret() if job.origin is Origin.DIRECT and job.status is Status.READY else None
+            try:
+                job = self._store.begin_announcement(
+                    job.id,
+                    now=now,
+                    lease_expires_at=now + _ANNOUNCEMENT_LEASE_SECONDS,
+                    secret_hash=hash_secret(secret) if secret else None,
+                )
+            except Refused as refused:
+                if refused.job and refused.job.awaits_announcement:
+                    # Who is at it may have died of it: come again when that lease has run out.
+                    raise LeaseHeld from refused
+                return Outcome(refused.job or job)
+            return self._finish(job, upload, secret)
+        return Outcome(job)
+
+    def _finish(self, job: Job, upload: Upload | None, secret: str | None) -> Outcome:
+        """After the end of the work: what is no longer needed goes, the news goes out. Each step may be done twice."""
+        if upload and job.status is Status.READY:
+            self._delete_original(job)
+        if job.attempts > 1 and not job.can_become_ready:
+            # An attempt before may have put a result, and could not write it down.
+            self._results.delete(job.result_key)
+        link = link_url(self._settings.public_url, job.id, secret) if secret and job.status is Status.READY else None
+        self._announcer.announce(job, link=link)
+        self._store.end_announcement(job.id)
+        return Outcome(job, link)
+
+    def _delete_original(self, job: Job) -> None:
+        if job.was_deleted or not self._settings.keep_originals:
+            self._uploads.delete(job)
+
+    def _convert(self, job: Job, upload: Upload, attempt: str, invocation: Invocation) -> Converted:
+        """Put the result into the result bucket. Raises :class:`~audiojobs.errors.AudioJobError` or ``Refused``."""
+        if upload.size_bytes > self._settings.max_upload_bytes:
+            raise UploadTooLarge(
+                f"The file has {upload.size_bytes / 1e6:,.0f} MB,"
+                f" more than the {self._settings.max_upload_megabytes:,} MB that are allowed."
+            )
+        started = time.monotonic()
+        remaining = invocation.deadline - self._clock()
+        deadline = started + remaining - min(_MAX_RESERVE_SECONDS, remaining / 10)
+        incoming, read = self._incoming(upload)
+        container = identify(read, upload.size_bytes)
+        passed = passthrough_result(read, upload.size_bytes, job.conversion, container)
+        if passed:
+            source, result = passed
+            self._results.copy_from(self._settings.upload_bucket, upload, job.result_key)
+            metrics().add_metric("JobPassedThrough", MetricUnit.Count, 1)
+            return Converted(source, result, ())
+        progress = _ProgressWriter(
+            partial(self._record_progress, job.id, attempt), interval_seconds=PROGRESS_INTERVAL_SECONDS
+        )
+        with scratch_folder() as folder:
+            mp3 = folder / "result.mp3"
+            converted = convert(
+                incoming,
+                container,
+                job.conversion,
+                mp3,
+                deadline=deadline,
+                on_progress=lambda fraction: progress(_CONVERSION_SHARE * fraction),
+                encoders=self._settings.encoders,
+            )
+            self._results.put(job.result_key, mp3)
+        seconds = time.monotonic() - started
+        if converted.is_fallback:
+            metrics().add_metric("ParallelEncodingFailed", MetricUnit.Count, 1)
+        metrics().add_metric("RealtimeFactor", MetricUnit.NoUnit, converted.result.duration_seconds / seconds)
+        return converted
+
+    def _incoming(self, upload: Upload) -> tuple[StreamedSource, Reader]:
+        """The upload as the engine takes it, and to look into it; its beginning is read only once."""
+        head = self._uploads.read(upload, 0, STREAM_HEAD_BYTES)
+
+        def read(offset: int, length: int) -> bytes:
+            if offset + length <= len(head) or len(head) == upload.size_bytes:
+                return head[offset : offset + length]
+            return self._uploads.read(upload, offset, length)
+
+        def chunks() -> Iterator[bytes]:
+            yield head
+            yield from self._uploads.chunks(upload, len(head))
+
+        return StreamedSource(upload.size_bytes, head, chunks), read
+
+    def _record_progress(self, job_id: str, attempt: str, fraction: float) -> None:
+        try:
+            self._store.record_progress(job_id, now=self._clock(), holder=attempt, progress=round(fraction, 3))
+        except InternalError:
+            logger().warning("progress could not be written")
+
+
+def _tell_failed(error: AudioJobError) -> None:
+    """The code beside the metric is no dimension, which would cost by the code; queries of the log find it there."""
+    logger().info("job failed", extra={"code": error.code})
+    metrics().add_metric("JobFailed", MetricUnit.Count, 1)
+    metrics().add_metadata("code", error.code)
+
+
+class _ProgressWriter:
+    """Passes a fraction on, at most once in an interval."""
+
+    def __init__(self, write: Callable[[float], None], *, interval_seconds: float) -> None:
+        self._write = write
+        self._interval_seconds = interval_seconds
+        self._last = time.monotonic()
+
+    def __call__(self, fraction: float) -> None:
+        now = time.monotonic()
+        if now - self._last >= self._interval_seconds:
+            self._last = now
+            self._write(fraction)

@@ -1,0 +1,1 @@
+"""Processes that may do nothing but their work."""

@@ -1,0 +1,3 @@
+"""What talks to a real AWS account: deploy, verify, redrive."""
+
+STACK_NAME = "audio-resampler"

@@ -1,0 +1,209 @@
+"""ffmpeg's argument vectors, and what is read from ffprobe's answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiojobs.conversion import Conversion
+from audiojobs.errors import CorruptAudio, NoAudio, UnsupportedFormat
+from resample.engine.ffmpeg.arguments import encode_command, filter_chain, lame_scale, metadata_arguments
+from resample.engine.ffmpeg.probe import read_answer
+from resample.engine.ffmpeg.probed import Probed
+from resample.formats.containers import FLAC, MP4, OGG, RIFX, WAV
+
+STEREO = Probed("pcm_s16le", 44_100, 2, "s16", "stereo", 10.0, None)
+
+
+def chain(*, wanted: Conversion | None = None, container: Any = WAV, **changes: Any) -> str:
+    return filter_chain(container, replace(STEREO, **changes), wanted or Conversion(bit_rate=320_000))
+
+
+def test_the_whole_command() -> None:
+    command = encode_command("/opt/bin/ffmpeg", Path("/tmp/in"), WAV, STEREO, Conversion(), Path("/tmp/out.mp3"))
+
+    assert " ".join(command) == (
+        "/opt/bin/ffmpeg -hide_banner -nostdin -nostats -loglevel level+verbose -max_error_rate 1"
+        " -progress pipe:1 -stats_period 0.5 -threads 1 -max_size 65536"
+        " -protocol_whitelist file,pipe -format_whitelist wav -f wav -i file:/tmp/in"
+        " -map 0:a:0 -filter:a"
+        " aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo"
+        ",volume=1.030927835:precision=float"
+        " -map_metadata 0 -map_chapters 0 -id3v2_version 3"
+        " -codec:a libmp3lame -b:a 192000"
+        " -f mp3 -y file:/tmp/out.mp3"
+    )
+
+
+def test_what_limits_the_input_stands_before_it() -> None:
+    for container in (WAV, FLAC, MP4):
+        command = encode_command("ffmpeg", Path("/x"), container, STEREO, Conversion(), Path("/y"))
+        before = command[: command.index("-i")]
+        assert before[before.index("-f") + 1] == container.demuxer
+        assert before[before.index("-format_whitelist") + 1] == container.demuxer
+        assert before[before.index("-protocol_whitelist") + 1] == "file,pipe"
+
+
+def test_a_forced_decoder_stands_before_the_input() -> None:
+    probed = replace(STEREO, decoder="pcm_s16be")
+    command = encode_command("ffmpeg", Path("/x"), RIFX, probed, Conversion(), Path("/y"))
+
+    assert command.index("pcm_s16be") < command.index("-i")
+
+
+def test_cover() -> None:
+    command = encode_command("f", Path("/x"), FLAC, replace(STEREO, cover_index=3), Conversion(), Path("/y"))
+
+    at = command.index("0:3")
+    assert command[at - 1 : at + 5] == ["-map", "0:3", "-codec:v", "copy", "-disposition:v:0", "attached_pic"]
+
+
+@pytest.mark.parametrize("sample_format", ["u8", "s16", "s16p", "s32", "s32p", "s64"])
+def test_whole_numbers_go_straight_into_the_resampler(sample_format: str) -> None:
+    assert (
+        chain(sample_format=sample_format)
+        == "aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo"
+    )
+
+
+@pytest.mark.parametrize("sample_format", ["flt", "fltp", "dbl", "dblp", "unknown"])
+def test_anything_else_is_limited_first(sample_format: str) -> None:
+    assert chain(sample_format=sample_format) == (
+        "volume=0.25:precision=float,aformat=sample_fmts=s32p,"
+        "aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo,volume=4.000000000:precision=float"
+    )
+
+
+def test_gaps_are_filled_in_mp4_only_and_before_the_resampler() -> None:
+    assert ",aresample=async=1:first_pts=0,aresample=32000:resampler=soxr" in chain(container=MP4)
+    assert "async" not in chain(container=OGG)
+
+
+@pytest.mark.parametrize(
+    ("channels", "layout", "wanted", "contained"),
+    [
+        (1, "mono", None, ""),
+        (2, "stereo", None, ""),
+        (2, None, None, ""),
+        (1, "mono", 2, "pan=stereo|c0=c0|c1=c0"),
+        (2, "stereo", 1, "pan=mono|c0=0.5*c0+0.5*c1"),
+        (1, "1 channels (FL)", None, "pan=mono|c0=c0"),
+        (2, "2 channels (SL+SR)", None, "pan=stereo|c0=c0+1e-20*c1|c1=c1+1e-20*c0"),
+        (6, "5.1", None, ":out_chlayout=stereo:rematrix_maxval=1.0"),
+        (6, "5.1(side)", 1, ":out_chlayout=mono:rematrix_maxval=1.0"),
+        (6, None, None, ":out_chlayout=stereo:rematrix_maxval=1.0"),
+        (3, "3 channels (FL+FR+LFE)", None, "pan=stereo|c0<c0+c2|c1<c1"),
+        (9, None, None, "pan=stereo|c0<c0+c2+c4+c6+c8|c1<c1+c3+c5+c7"),
+        (16, "hexadecagonal", 1, "pan=mono|c0<c0+c1+c2+c3+c4+c5+c6+c7+c8+c9+c10+c11+c12+c13+c14+c15"),
+    ],
+)
+def test_mixing(channels: int, layout: str | None, wanted: int | None, contained: str) -> None:
+    filters = chain(wanted=Conversion(channels=wanted), channels=channels, channel_layout=layout)
+
+    assert contained in filters
+    assert contained or ("pan" not in filters and "rematrix" not in filters)
+
+
+@pytest.mark.parametrize(
+    ("conversion", "scale"),
+    [
+        (Conversion(bit_rate=32_000), 0.95),
+        (Conversion(bit_rate=160_000), 0.95),
+        (Conversion(), 0.97),
+        (Conversion(bit_rate=224_000), 0.98),
+        (Conversion(bit_rate=256_000), 1.0),
+        (Conversion(vbr_quality=2), 1.0),
+        (Conversion(sample_rate=8000), 0.95),
+    ],
+    ids=str,
+)
+def test_what_lame_takes_away_is_given_back(conversion: Conversion, scale: float) -> None:
+    assert lame_scale(conversion) == scale
+    assert ("volume" in chain(wanted=conversion)) == (scale != 1)
+
+
+def test_vbr() -> None:
+    command = encode_command("f", Path("/x"), WAV, STEREO, Conversion(vbr_quality=0), Path("/y"))
+
+    assert command[command.index("-q:a") + 1] == "0"
+    assert "-b:a" not in command
+
+
+def test_tags_of_ogg_stand_on_the_stream() -> None:
+    assert metadata_arguments(OGG)[:2] == ["-map_metadata:g", "0:s:a:0"]
+    assert metadata_arguments(FLAC)[:2] == ["-map_metadata", "0"]
+
+
+AUDIO = {
+    "index": 1,
+    "codec_type": "audio",
+    "codec_name": "aac",
+    "sample_fmt": "fltp",
+    "sample_rate": "44100",
+    "channels": 2,
+    "channel_layout": "stereo",
+    "duration": "3.5",
+    "disposition": {"attached_pic": 0},
+}
+COVER = {
+    "index": 0,
+    "codec_type": "video",
+    "codec_name": "mjpeg",
+    "width": 10,
+    "height": 10,
+    "disposition": {"attached_pic": 1},
+}
+
+
+def test_the_first_audio_stream_and_the_cover() -> None:
+    answer = {"streams": [COVER, AUDIO, {**AUDIO, "index": 2, "channels": 6}], "format": {"duration": "4.0"}}
+
+    assert read_answer(answer, MP4) == Probed("aac", 44_100, 2, "fltp", "stereo", 3.5, 0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"disposition": {"attached_pic": 0}}, {"codec_name": "h264"}, {"width": 0}], ids=str
+)
+def test_what_is_no_cover(change: dict[str, Any]) -> None:
+    assert read_answer({"streams": [{**COVER, **change}, AUDIO]}, MP4).cover_index is None
+
+
+@pytest.mark.parametrize("layout", [None, "", "unknown"])
+def test_an_unknown_layout(layout: str | None) -> None:
+    assert read_answer({"streams": [{**AUDIO, "channel_layout": layout}]}, MP4).channel_layout is None
+
+
+@pytest.mark.parametrize("duration", [None, "N/A", "0", "-1", "nan", "inf", "1e30"])
+def test_a_duration_that_is_none(duration: str | None) -> None:
+    assert read_answer({"streams": [{**AUDIO, "duration": duration}]}, MP4).duration_seconds is None
+
+
+def test_big_endian_samples() -> None:
+    probed = read_answer({"streams": [{**AUDIO, "codec_name": "pcm_s24le"}]}, RIFX)
+
+    assert (probed.codec, probed.decoder) == ("pcm_s24be", "pcm_s24be")
+    assert read_answer({"streams": [{**AUDIO, "codec_name": "pcm_u8"}]}, RIFX).decoder is None
+
+
+@pytest.mark.parametrize(
+    ("streams", "error"),
+    [
+        ([], NoAudio),
+        ([{**COVER, "disposition": {}}], NoAudio),
+        ([{**AUDIO, "codec_name": "ac3"}], UnsupportedFormat),
+        ([{**AUDIO, "codec_name": "pcm_s16le; rm"}], UnsupportedFormat),
+        ([{key: value for key, value in AUDIO.items() if key != "codec_name"}], UnsupportedFormat),
+        ([{**AUDIO, "sample_rate": "0"}], CorruptAudio),
+        ([{**AUDIO, "sample_rate": "-5"}], CorruptAudio),
+        ([{**AUDIO, "channels": 0}], CorruptAudio),
+        ([{**AUDIO, "sample_rate": "999"}], UnsupportedFormat),
+        ([{**AUDIO, "sample_rate": "768001"}], UnsupportedFormat),
+        ([{**AUDIO, "channels": 65}], UnsupportedFormat),
+    ],
+)
+def test_what_is_not_taken(streams: list[dict[str, Any]], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        read_answer({"streams": streams}, MP4)

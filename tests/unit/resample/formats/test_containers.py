@@ -1,0 +1,177 @@
+"""What a file is, by its bytes alone."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from audiojobs.errors import NoAudio, TruncatedAudio, UnsupportedFormat
+from resample.formats.containers import HEAD_BYTES, Container, Reader, detect, id3v2_bytes, identify
+from tests.audio.broken import id3v2
+
+MPEG_FRAME = b"\xff\xfb\x98\x00".ljust(576, b"\x55")  # Layer III, 128 kbit/s, 32 kHz
+LAYER2_FRAME = b"\xff\xfd\xa8\x00".ljust(864, b"\x55")  # Layer II, 192 kbit/s, 32 kHz
+LAYER1_FRAME = b"\xff\xff\x48\x00".ljust(192, b"\x55")  # Layer I, 128 kbit/s, 32 kHz
+ADTS_FRAME = b"\xff\xf1\x50\x80\x19\x1f\xfc".ljust(200, b"\x55")
+FREE_FORMAT_FRAME = b"\xff\xfb\x08\x00".ljust(700, b"\x55")
+
+
+def reader(content: bytes, requests: list[tuple[int, int]] | None = None) -> Reader:
+    def read(offset: int, length: int) -> bytes:
+        if requests is not None:
+            requests.append((offset, length))
+        return content[offset : offset + length]
+
+    return read
+
+
+def of(content: bytes) -> Container:
+    return identify(reader(content), len(content))
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "demuxer"),
+    [
+        (b"RIFF\x24\0\0\0WAVEfmt ", "wav", "wav"),
+        (b"RIFX\0\0\0\x24WAVEfmt ", "wav", "wav"),
+        (b"RF64\xff\xff\xff\xffWAVEds64", "wav", "wav"),
+        (b"BW64\xff\xff\xff\xffWAVEds64", "wav", "wav"),
+        (bytes.fromhex("726966662e91cf11a5d628db04c10000") + bytes(8), "w64", "w64"),
+        (b"FORM\0\0\0\x24AIFFCOMM", "aiff", "aiff"),
+        (b"FORM\0\0\0\x24AIFCFVER", "aiff", "aiff"),
+        (b"fLaC\0\0\0\x22", "flac", "flac"),
+        (b"OggS\0\x02", "ogg", "ogg"),
+        (b".snd\0\0\0\x18", "au", "au"),
+        (b"caff\0\x01\0\0desc", "caf", "caf"),
+        (b"\0\0\0\x20ftypM4A \0\0\0\0", "mp4", "mov"),
+        (b"\0\0\0\x08wide\0\0\x10\0mdat", "mp4", "mov"),
+        (b"\0\0\x10\0moov\0\0\0\x6cmvhd", "mp4", "mov"),
+        (b"\0\0\0\x01mdat\0\0\0\0\0\x10\0\0", "mp4", "mov"),
+        (b"\0\0\x01\0free", "mp4", "mov"),
+        (MPEG_FRAME * 5, "mp3", "mp3"),
+        (LAYER2_FRAME * 5, "mp3", "mp3"),
+        (LAYER1_FRAME * 5, "mp3", "mp3"),
+        (ADTS_FRAME * 5, "aac", "aac"),
+        (b"\0" * 5000 + MPEG_FRAME * 5, "mp3", "mp3"),
+        (b"junk" * 500 + MPEG_FRAME * 5, "mp3", "mp3"),
+        (MPEG_FRAME[300:] + MPEG_FRAME * 5, "mp3", "mp3"),
+        (MPEG_FRAME, "mp3", "mp3"),
+        (MPEG_FRAME * 2 + MPEG_FRAME[:100], "mp3", "mp3"),
+        (MPEG_FRAME + b"TAG" + bytes(125), "mp3", "mp3"),
+        (ADTS_FRAME * 2, "aac", "aac"),
+    ],
+)
+def test_accepted(head: bytes, name: str, demuxer: str) -> None:
+    container = of(head)
+
+    assert (container.name, container.demuxer, container.audio_offset) == (name, demuxer, 0)
+
+
+def test_only_rifx_is_big_endian() -> None:
+    assert of(b"RIFX\0\0\0\x24WAVEfmt ").is_big_endian
+    assert not of(b"RIFF\x24\0\0\0WAVEfmt ").is_big_endian
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"#EXTM3U\n#EXTINF:1,\nx.wav\n", "playlist"),
+        (b"\n  #extm3u\n", "playlist"),
+        (b"ffconcat version 1.0\nfile 'x.wav'\n", "list of other files"),
+        (b"[playlist]\nFile1=x.mp3\n", "playlist"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"<?xml version='1.0'?><smil>", "XML"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"PK\x03\x04\x14\0", "ZIP"),
+        (b"\x1f\x8b\x08\0", "archive"),
+        (b"\x89PNG\r\n\x1a\n", "picture"),
+        (b"\xff\xd8\xff\xe0", "picture"),
+        (b"\0\0\0\x18ftypheic", "picture"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "picture"),
+        (b"RIFF\0\0\0\0AVI LIST", "video"),
+        (b"\x1a\x45\xdf\xa3\x01\0\0\0", "Matroska"),
+        (b"FLV\x01\x05", "video"),
+        (b"\0\0\x01\xba\x44", "video"),
+        ((b"\x47" + bytes(187)) * 5, "transport stream"),
+        (bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), "Windows Media"),
+        (b"MThd\0\0\0\x06", "MIDI"),
+        (b"MAC \x96\x0f", "Monkey"),
+        (b"wvpk\0\0\0\0", "WavPack"),
+        (b"#!AMR\n", "AMR"),
+        (b"Just some words, nothing else.\n" * 100, "text file"),
+        ("Grüße aus Köln. ".encode() * 5000, "text file"),
+        ("words".encode("utf-16"), "text file"),
+        (FREE_FORMAT_FRAME * 5, "free-format"),
+        (bytes(range(256)) * 20, "no audio format"),
+        (bytes(100_000), "no audio format"),
+        (b"RIFF\0\0\0\0", "no audio format"),
+        (b"\xff", "no audio format"),
+    ],
+)
+def test_refused_with_a_sentence_that_says_what_it_is(content: bytes, words: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=words) as caught:
+        of(content)
+
+    assert caught.value.detail.endswith(".")
+
+
+def test_empty() -> None:
+    with pytest.raises(NoAudio, match="The file is empty"):
+        of(b"")
+    with pytest.raises(NoAudio, match="The file is empty"):
+        detect(b"")
+
+
+def test_two_mpeg_frames_in_the_middle_of_something_are_not_enough() -> None:
+    with pytest.raises(UnsupportedFormat):
+        of(b"\x01" * 1000 + MPEG_FRAME * 2 + b"\x01" * 1000)
+
+
+@pytest.mark.parametrize("behind", [MPEG_FRAME * 200, ADTS_FRAME * 500, b"fLaC" + bytes(1000)])
+@pytest.mark.parametrize("tag_bytes", [0, 100, HEAD_BYTES - 100, HEAD_BYTES, 3_000_000])
+def test_id3_tag_in_front(behind: bytes, tag_bytes: int) -> None:
+    content = id3v2(tag_bytes, b"\xff\xfb\x98\x00" * 20 if tag_bytes > 100 else b"") + behind
+    requests: list[tuple[int, int]] = []
+
+    container = identify(reader(content, requests), len(content))
+
+    assert container.audio_offset == 10 + tag_bytes
+    assert container.name == of(behind).name
+    assert len(requests) <= 2
+    assert sum(length for _, length in requests) <= 2 * HEAD_BYTES
+
+
+def test_several_id3_tags() -> None:
+    content = id3v2(100) + id3v2(200_000) + id3v2(50) + MPEG_FRAME * 10
+
+    assert of(content).audio_offset == 200_180
+
+
+def test_id3_tag_and_nothing_else() -> None:
+    with pytest.raises(NoAudio):
+        of(id3v2(1000))
+    with pytest.raises(TruncatedAudio):
+        of(id3v2(100_000)[:50_000])
+    with pytest.raises(UnsupportedFormat):
+        of(id3v2(0) * 20)
+
+
+def test_id3_length() -> None:
+    assert id3v2_bytes(id3v2(300)) == 310
+    assert id3v2_bytes(b"ID3\x04\0\x10\0\0\x02\x2c") == 320, "with a footer"
+    assert id3v2_bytes(b"ID3\x04\0\0\0\0\x82\x2c") == 0, "not synchsafe"
+    assert id3v2_bytes(b"ID3") == 0
+
+
+@given(
+    st.binary(max_size=3000) | st.lists(st.sampled_from([b"\xff", b"\xfb\x98", b"\0", b"ID3\x03\0\0"])).map(b"".join)
+)
+@example(b"\xff" * HEAD_BYTES)
+@example(b"\xff\xfb\x98\x00" * (HEAD_BYTES // 4))
+@example(b"\xff\xfb\x08\x00" * (HEAD_BYTES // 4))
+def test_anything_is_accepted_or_refused(content: bytes) -> None:
+    with contextlib.suppress(UnsupportedFormat, NoAudio, TruncatedAudio):
+        assert 0 <= of(content).audio_offset < len(content)

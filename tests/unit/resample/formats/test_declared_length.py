@@ -1,0 +1,203 @@
+"""What headers promise about the length of a file."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resample.formats.containers import AIFF, AU, CAF, FLAC, MP3, MP4, OGG, W64, WAV, Container
+from resample.formats.declared_length import NOTHING, Declared, declared_length
+from tests.audio.synth import SAMPLE_KINDS, wav_bytes
+from tests.unit.resample.formats.test_passthrough import info_frame, mpeg_frame
+
+
+def of(content: bytes, container: Container) -> Declared:
+    return declared_length(lambda offset, length: content[offset : offset + length], len(content), container)
+
+
+@pytest.mark.parametrize("form", ["RIFF", "RIFX", "RF64", "BW64"])
+@pytest.mark.parametrize("kind", SAMPLE_KINDS)
+@pytest.mark.parametrize("junk", [False, True])
+def test_wav(kind: str, form: str, junk: bool) -> None:
+    content = wav_bytes([0.0] * 600, kind, channels=2, form=form, junk=junk, extensible=junk)
+
+    assert of(content, WAV) == Declared(300, 44_100, is_sequential=not junk)
+
+
+def test_truncated_wav() -> None:
+    content = wav_bytes([0.0] * 600, "s16")
+
+    assert of(content[:-200], WAV) == Declared(600, 44_100, missing_bytes=200, is_sequential=True)
+
+
+@pytest.mark.parametrize("declared_bytes", [0xFFFFFFFF, 0xFFFFFFFF - 36, 0x7FFFF000, 0x80000000])
+def test_streamed_wav(declared_bytes: int) -> None:
+    assert of(wav_bytes([0.0] * 600, declared_bytes=declared_bytes), WAV) == Declared(600, 44_100, is_sequential=True)
+
+
+def test_wav_of_length_zero() -> None:
+    assert of(wav_bytes([]), WAV).sample_frames == 0
+    assert of(wav_bytes([], junk=True), WAV).sample_frames == 0
+    assert of(wav_bytes([0.0] * 600, declared_bytes=0, riff_bytes=0), WAV) == Declared(600, 44_100, is_sequential=True)
+    assert of(wav_bytes([0.0] * 600, declared_bytes=0, riff_bytes=36), WAV) == Declared(600, 44_100, is_sequential=True)
+
+
+def test_wav_whose_writer_counted_the_header() -> None:
+    assert of(wav_bytes([0.0] * 600, declared_bytes=1244), WAV) == Declared(600, 44_100, is_sequential=True)
+
+
+@pytest.mark.parametrize(("count", "padding"), [(600, 0), (601, 1)], ids=["even", "odd"])
+def test_wav_with_room_for_another_chunk_is_not_sequential(count: int, padding: int) -> None:
+    content = wav_bytes([0.0] * count, "u8")[: 44 + count]
+
+    assert of(content, WAV).is_sequential
+    assert of(content + bytes(padding + 7), WAV).is_sequential is (padding == 0)
+    assert not of(content + bytes(padding + 8), WAV).is_sequential
+
+
+def test_wav_without_a_data_chunk() -> None:
+    assert of(wav_bytes([])[:36], WAV) == NOTHING
+
+
+def test_wav_with_block_codes_tells_only_what_is_missing() -> None:
+    content = bytearray(wav_bytes([0.0] * 600))
+    content[20:22] = b"\x02\0"  # Microsoft ADPCM
+
+    assert of(bytes(content), WAV) == Declared(None, 44_100)
+    assert of(bytes(content[:-100]), WAV) == Declared(None, 44_100, missing_bytes=100)
+
+
+def _w64(data: bytes, size: int | None = None) -> bytes:
+    rest = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+    fmt = struct.pack("<HHIIHH", 1, 2, 48_000, 192_000, 4, 16)
+    declared = 24 + len(data) if size is None else size
+    body = b"fmt " + rest + struct.pack("<Q", 40) + fmt + b"data" + rest + struct.pack("<Q", declared) + data
+    riff = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+    return riff + struct.pack("<Q", 40 + len(body)) + b"wave" + rest + body
+
+
+def test_w64() -> None:
+    assert of(_w64(bytes(400)), W64) == Declared(100, 48_000, is_sequential=True)
+    assert of(_w64(bytes(400))[:-40], W64) == Declared(100, 48_000, missing_bytes=40, is_sequential=True)
+    assert of(_w64(bytes(400), size=0), W64) == NOTHING
+    assert of(_w64(b""), W64).sample_frames == 0
+    assert of(_w64(bytes(400)) + bytes(23), W64).is_sequential
+    assert not of(_w64(bytes(400)) + bytes(24), W64).is_sequential
+
+
+def _aiff(data: bytes, count: int, *, compression: bytes = b"") -> bytes:
+    rate = struct.pack(">HQ", 16_383 + 15, 44_100 << 48)
+    comm = struct.pack(">HIH", 2, count, 16) + rate + (compression + b"\0\0" if compression else b"")
+    body = b"COMM" + struct.pack(">I", len(comm)) + comm
+    body += b"SSND" + struct.pack(">III", 8 + len(data), 0, 0) + data
+    return b"FORM" + struct.pack(">I", 4 + len(body)) + (b"AIFC" if compression else b"AIFF") + body
+
+
+def test_aiff() -> None:
+    assert of(_aiff(bytes(400), 100), AIFF) == Declared(100, 44_100)
+    assert of(_aiff(bytes(400), 100, compression=b"sowt"), AIFF) == Declared(100, 44_100)
+    assert of(_aiff(bytes(400), 100, compression=b"ima4"), AIFF).sample_frames is None
+    assert of(_aiff(bytes(400), 100)[:-40], AIFF) == Declared(100, 44_100, missing_bytes=40)
+    assert of(_aiff(bytes(400), 0), AIFF).sample_frames is None, "written to a pipe"
+    assert of(_aiff(b"", 0), AIFF).sample_frames == 0
+
+
+def _flac(total: int, sample_rate: int = 96_000) -> bytes:
+    packed = sample_rate << 44 | 1 << 41 | 23 << 36 | total
+    return b"fLaC\x80\0\0\x22" + bytes(10) + packed.to_bytes(8, "big") + bytes(16)
+
+
+def test_flac() -> None:
+    assert of(_flac(12_345_678_901), FLAC) == Declared(12_345_678_901, 96_000)
+    assert of(_flac(0), FLAC).sample_frames is None
+
+
+def test_au() -> None:
+    header = b".snd" + struct.pack(">5I", 24, 400, 3, 44_100, 2)
+
+    assert of(header + bytes(400), AU) == Declared(100, 44_100)
+    assert of(header + bytes(300), AU) == Declared(100, 44_100, missing_bytes=100)
+    assert of(b".snd" + struct.pack(">5I", 24, 0xFFFFFFFF, 3, 44_100, 2) + bytes(400), AU) == NOTHING
+
+
+def _caf(data: bytes, size: int | None = None) -> bytes:
+    description = struct.pack(">d4sIIIII", 44_100.0, b"lpcm", 2, 4, 1, 2, 16)
+    declared = 4 + len(data) if size is None else size
+    return (
+        b"caff\0\1\0\0desc"
+        + struct.pack(">q", 32)
+        + description
+        + b"data"
+        + struct.pack(">q", declared)
+        + bytes(4)
+        + data
+    )
+
+
+def test_caf() -> None:
+    assert of(_caf(bytes(400)), CAF) == Declared(100, 44_100, 1)
+    assert of(_caf(bytes(400))[:-40], CAF) == Declared(100, 44_100, 1, missing_bytes=40)
+    assert of(_caf(bytes(400), size=-1), CAF).sample_frames is None
+
+
+def test_mp3() -> None:
+    assert of(info_frame(100, 58_176) + mpeg_frame() * 100, MP3) == Declared(99 * 1152, 32_000, 2 * 1152)
+    assert of(mpeg_frame() * 100, MP3) == NOTHING
+    assert of(b"\0" * 500 + info_frame(100, 58_176) + mpeg_frame() * 100, MP3).sample_frames == 99 * 1152
+
+
+def test_mp4() -> None:
+    content = struct.pack(">I", 16) + b"ftyp" + bytes(8) + struct.pack(">I", 108) + b"mdat" + bytes(100)
+
+    assert of(content, MP4) == NOTHING
+    assert of(content[:-30], MP4) == Declared(missing_bytes=30)
+    assert of(content + b"TAG" + bytes(125), MP4) == NOTHING, "no box, but what old programs append"
+    assert of(content + struct.pack(">I", 50) + b"moov" + bytes(30), MP4) == Declared(missing_bytes=12)
+    assert of(content[:16] + struct.pack(">I", 50) + b"free" + bytes(30), MP4) == Declared(missing_bytes=12)
+    long = struct.pack(">I", 1) + b"mdat" + struct.pack(">Q", 116) + bytes(100)
+    assert of(long, MP4) == NOTHING
+    assert of(long[:-30], MP4) == Declared(missing_bytes=30)
+    assert of(struct.pack(">I", 0) + b"mdat" + bytes(100), MP4) == NOTHING
+
+
+def test_ogg() -> None:
+    page = b"OggS\0\4" + bytes(20) + b"\2" + b"\xff\x2d" + bytes(300)
+
+    assert of(page * 3, OGG) == NOTHING
+    assert of((page * 3)[:-50], OGG) == Declared(missing_bytes=50)
+    assert of((page * 3)[: 2 * len(page) + 20], OGG).missing_bytes == 7
+
+
+def test_duration() -> None:
+    assert Declared(44_100, 44_100).duration_seconds == 1.0
+    assert NOTHING.duration_seconds is None
+
+
+SAMPLES = {
+    "wav": (WAV, wav_bytes([0.0] * 50, junk=True, form="RF64")),
+    "w64": (W64, _w64(bytes(40))),
+    "aiff": (AIFF, _aiff(bytes(40), 10, compression=b"sowt")),
+    "flac": (FLAC, _flac(1000)),
+    "au": (AU, b".snd" + struct.pack(">5I", 24, 400, 3, 44_100, 2)),
+    "caf": (CAF, _caf(bytes(40))),
+    "mp3": (MP3, info_frame(1, 1152) + mpeg_frame()),
+    "mp4": (MP4, struct.pack(">I", 16) + b"ftyp" + bytes(8) + struct.pack(">I", 108) + b"mdat" + bytes(100)),
+    "ogg": (OGG, b"OggS\0\4" + bytes(20) + b"\2" + b"\xff\x2d" + bytes(300)),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@given(data=st.data())
+def test_no_header_makes_it_fail(name: str, data: st.DataObject) -> None:
+    container, whole = SAMPLES[name]
+    content = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
+    for _ in range(data.draw(st.integers(0, 8)) if content else 0):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.sampled_from((0, 1, 0x7F, 0x80, 0xFF)))
+
+    declared = of(bytes(content), container)
+
+    assert declared.sample_frames is None or declared.sample_frames >= 0
+    assert declared.missing_bytes >= 0

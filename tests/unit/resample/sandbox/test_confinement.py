@@ -1,0 +1,335 @@
+"""What a program that parses hostile bytes can't do, tried out by programs that try."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from audiojobs.errors import UploadTooLarge
+from resample.sandbox import confinement
+from resample.sandbox.confinement import kill, start
+from resample.sandbox.process import run
+
+WARNING = "programs that read hostile files run with one wall less:"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered() -> None:
+    """What is done or said once in a process is done again in each test."""
+    for once in (confinement._warn_once, confinement._hide_from_proc):
+        once.cache_clear()
+
+
+def ignore(data: bytes) -> None:
+    pass
+
+
+def python(script: str) -> list[str]:
+    """The script begins when its stdin has ended."""
+    return [sys.executable, "-I", "-S", "-c", f"import os; os.read(0, 1)\n{script}"]
+
+
+def outcome(script: str, folder: Path | None = None, deadline: float | None = None) -> tuple[int, str]:
+    """Exit status, and stdout or the last line of stderr; the script begins when its limits stand."""
+    stdin, end = os.pipe()
+    process = start(python(script), folder=folder, deadline=deadline, stdin=stdin)
+    os.close(stdin)
+    os.close(end)
+    output, complaints = process.communicate()
+    return process.returncode, (output or complaints).decode().strip().rpartition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import socket; socket.socket()",
+        "import socket; socket.socket(socket.AF_UNIX)",
+        "import socket; socket.socketpair()",
+        "import os; os.kill(os.getppid(), 0)",
+        "import os; os.kill(0, 0)",
+        "import os, signal; signal.pidfd_send_signal(os.open(f'/proc/{os.getppid()}', os.O_DIRECTORY), 0)",
+        "import signal; signal.raise_signal(0)",
+    ],
+    ids=["network", "unix-socket", "socket-pair", "to-parent", "to-group", "to-parent-by-descriptor", "to-thread"],
+)
+def test_calls_that_are_refused(script: str) -> None:
+    assert outcome(script) == (1, "PermissionError: [Errno 1] Operation not permitted")
+
+
+@pytest.mark.parametrize("name", sorted(confinement._REFUSED))
+def test_each_call_of_the_list_is_refused(name: str) -> None:
+    number = confinement._REFUSED[name][os.uname().machine]
+    script = (
+        "import ctypes, os\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        f"print(libc.syscall({number}, os.getppid(), 0, 0, 0, 0, 0), ctypes.get_errno())"
+    )
+
+    assert outcome(script) == (0, f"-1 {errno.EPERM}")
+
+
+def test_calls_have_the_numbers_of_the_kernels_headers() -> None:
+    headers = {
+        "x86_64": next(Path("/usr/include").glob("**/asm/unistd_64.h"), None),
+        "aarch64": Path("/usr/include/asm-generic/unistd.h"),
+    }
+    for machine, header in headers.items():
+        if header is None or not header.exists():
+            pytest.skip("there are no kernel headers")
+        there = dict(re.findall(r"#define __NR_(\w+)\s+(\d+)", header.read_text()))
+
+        expected = {name: numbers[machine] for name, numbers in confinement._REFUSED.items()}
+        expected["seccomp"] = confinement._SECCOMP[machine]
+
+        assert {name: int(there[name]) for name in expected} == expected
+
+
+_LOOKS_AT_ITS_PARENT = """
+import os
+for name in ("environ", "mem", "maps", "fd/0"):
+    try:
+        print(open(f"/proc/{os.getppid()}/{name}", "rb"))
+    except PermissionError:
+        print("refused")
+"""
+
+_HAS_A_SECRET = f"""
+import ctypes, os, sys
+if len(sys.argv) == 1:  # root may look everywhere: give up all capabilities (PR_CAPBSET_DROP) and begin anew
+    for capability in range(64):
+        ctypes.CDLL(None).prctl(24, capability)
+    os.execv(sys.executable, [*sys.orig_argv, "anew"])
+from resample.sandbox.confinement import start
+print(start([sys.executable, "-I", "-S", "-c", {_LOOKS_AT_ITS_PARENT!r}]).communicate())
+"""
+
+
+def test_the_environment_and_memory_of_the_service_are_out_of_reach() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _HAS_A_SECRET],
+        env={"AWS_SECRET_ACCESS_KEY": "very secret", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        check=True,
+    )
+
+    assert done.stdout.decode().strip() == str((b"refused\n" * 4, b""))
+
+
+def test_no_new_privileges_and_no_way_back() -> None:
+    script = (
+        "print([line.split()[1] for line in open('/proc/self/status') if line.startswith(('NoNewPrivs', 'Seccomp:'))])"
+    )
+
+    assert outcome(script) == (0, "['1', '2']")
+
+
+def rights() -> set[str]:
+    """Of all threads of this process; one that has just ended may still be in ``/proc``."""
+    states = [Path(f"/proc/self/task/{thread.native_id}/status").read_text() for thread in threading.enumerate()]
+    return {line for state in states for line in state.splitlines() if line.startswith(("NoNewPrivs", "Seccomp"))}
+
+
+def test_the_service_itself_keeps_its_rights() -> None:
+    before = rights()
+
+    outcome("")
+
+    assert rights() == before != set()
+    socket.socket().close()
+
+
+def test_what_it_starts_is_confined_too() -> None:
+    script = "import os, sys; os.execv(sys.executable, ['python', '-c', 'import socket; socket.socket()'])"
+
+    assert outcome(script) == (1, "PermissionError: [Errno 1] Operation not permitted")
+
+
+def test_no_environment_and_no_foreign_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very secret")
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+
+    status, seen = outcome(
+        "import os; print([n for n in os.environ if n != 'LC_CTYPE'], sorted(os.listdir('/proc/self/fd'))[:3])"
+    )
+
+    os.close(reading)
+    os.close(writing)
+    assert (status, seen) == (0, "[] ['0', '1', '2']")
+
+
+def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confinement, "_max_memory_bytes", lambda: 64 << 20)
+
+    assert outcome("x = bytearray(20 << 20); print(len(x))") == (0, str(20 << 20))
+    assert outcome("x = bytearray(100 << 20)") == (1, "MemoryError")
+
+
+def test_memory_is_at_most_half_of_the_machine() -> None:
+    confinement._max_memory_bytes.cache_clear()
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+    assert confinement._max_memory_bytes() == min(768 << 20, whole // 2)
+
+
+def test_written_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confinement, "MAX_WRITTEN_BYTES", 100_000)
+    script = (
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
+        "open('out', 'wb', 0).write(bytes(50_000))\n"
+        "more = open('more', 'wb', 0)\n"
+        "for _ in range(200): more.write(bytes(1000))\n"
+    )
+
+    status, _ = outcome(script, tmp_path)
+
+    assert status == -signal.SIGXFSZ
+    assert (tmp_path / "out").stat().st_size == 50_000
+    assert (tmp_path / "more").stat().st_size == 100_000
+    with pytest.raises(UploadTooLarge):
+        run(
+            python(script.replace("for _ in range(200)", "while True")),
+            folder=tmp_path,
+            deadline=time.monotonic() + 300,
+            on_output=ignore,
+        )
+
+
+def test_the_disk_is_not_filled_to_the_brim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = 20 << 20
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free}))
+
+    script = "import resource; print(resource.getrlimit(resource.RLIMIT_FSIZE))"
+
+    assert outcome(script, tmp_path) == (0, str((4 << 20, 4 << 20)))
+
+
+def test_nothing_can_be_written_without_a_folder(tmp_path: Path) -> None:
+    status, complaint = outcome(f"open({str(tmp_path / 'out')!r}, 'wb', 0).write(b'x')")
+
+    assert (status, complaint) == (1, "OSError: [Errno 27] File too large")
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+def test_computing_ends_soon_after_the_deadline_even_if_nobody_is_left_to_end_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(confinement, "_SPARE_CPU_SECONDS", 1)
+    limit = "from resource import *; print(getrlimit(RLIMIT_CPU))"
+
+    status, _ = outcome("while True: pass", deadline=time.monotonic())
+
+    assert status in (-signal.SIGXCPU, -signal.SIGKILL)
+    assert outcome(limit, deadline=time.monotonic()) == (0, "(1, 1)")
+
+
+def test_descriptors_and_core_dumps() -> None:
+    script = "from resource import *; print(getrlimit(RLIMIT_NOFILE), getrlimit(RLIMIT_CORE))"
+
+    assert outcome(script) == (0, "(32, 32) (0, 0)")
+
+
+def test_a_system_that_refuses_limits(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(_: int, limit: int, __: tuple[int, int]) -> None:
+        if limit == resource.RLIMIT_DATA:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        others.append(limit)
+
+    others: list[int] = []
+    monkeypatch.setattr(resource, "prlimit", refuse)
+
+    assert outcome("print('done')") == (0, "done")
+    assert outcome("print('done')") == (0, "done")
+    assert [record.message for record in caplog.records] == [
+        f"{WARNING} resource limit {resource.RLIMIT_DATA}: Operation not permitted"
+    ], "once, not for each program"
+    assert set(others) == {resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_CORE}
+
+
+@pytest.mark.parametrize(
+    ("option", "refused"), [(4, "PR_SET_DUMPABLE"), (38, "PR_SET_NO_NEW_PRIVS")], ids=["dumpable", "privileges"]
+)
+def test_a_system_that_refuses_to_confine(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, option: int, refused: str
+) -> None:
+    prctl = confinement._prctl
+    monkeypatch.setattr(confinement, "_prctl", lambda given, value: given != option and prctl(given, value))
+
+    assert [outcome("print('done')") for _ in range(2)] == [(0, "done")] * 2
+    assert [record.message for record in caplog.records] == [f"{WARNING} {refused}"]
+
+
+def test_a_system_that_refuses_the_filter(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(confinement, "_SECCOMP_SET_MODE_FILTER", 99)
+
+    assert [outcome("print('done')") for _ in range(2)] == [(0, "done")] * 2
+    assert [record.message for record in caplog.records] == [f"{WARNING} seccomp"]
+
+
+def test_a_processor_that_nobody_knows(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(os, "uname", lambda: type("Uname", (), {"machine": "riscv64"}))
+
+    assert outcome("print('done')") == (0, "done")
+    assert [record.message for record in caplog.records] == [f"{WARNING} seccomp"]
+
+
+def test_a_program_that_ended_before_its_limits_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_late(*_: object) -> None:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(resource, "prlimit", too_late)
+
+    assert outcome("print('done')") == (0, "done")
+
+
+def test_many_at_the_same_time() -> None:
+    ends: list[tuple[int, str]] = []
+    threads = [threading.Thread(target=lambda: ends.append(outcome("print(1)"))) for _ in range(8)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert ends == [(0, "1")] * 8
+
+
+def test_a_group_is_ended_as_a_whole() -> None:
+    process = start(python("import os, time; os.fork(); print('here', flush=True); time.sleep(3600)"))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.read(5) == b"here\n"
+    assert process.stdout.read(5) == b"here\n"
+
+    kill(process)
+
+    assert process.stdout.read() == b"", "nobody is left who could write"
+    assert process.returncode == -signal.SIGKILL
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_what_outlives_its_parent_is_ended_too() -> None:
+    process = start(python("import os, time\nif os.fork(): os._exit(0)\nprint('here', flush=True); time.sleep(3600)"))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.read(5) == b"here\n"
+    assert process.wait() == 0
+
+    kill(process)
+    kill(process)
+
+    assert process.stdout.read() == b"", "nobody is left who could write"
+    process.stdout.close()
+    process.stderr.close()

@@ -1,0 +1,76 @@
+"""Running a program: what it gets, what is kept of what it says, and its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from audiojobs.errors import InternalError, TimeLimit
+from resample.sandbox.process import executable, run
+
+
+def ignore(data: bytes) -> None:
+    pass
+
+
+def python(script: str) -> list[str]:
+    return [sys.executable, "-c", script]
+
+
+def far_away() -> float:
+    """A deadline that nothing here takes to reach."""
+    return time.monotonic() + 300
+
+
+def test_output_and_exit_status(tmp_path: Path) -> None:
+    output = bytearray()
+    script = "import sys, os; print(os.getcwd(), end=''); print('one\\ntwo', file=sys.stderr, end=''); sys.exit(3)"
+
+    finished = run(python(script), folder=tmp_path, deadline=far_away(), on_output=output.extend)
+
+    assert output.decode() == str(tmp_path)
+    assert finished.exit_status == 3
+    assert finished.last_lines == ("one", "two")
+
+
+def test_a_signal(tmp_path: Path) -> None:
+    script = "import ctypes; ctypes.string_at(0)"
+
+    assert run(python(script), folder=tmp_path, deadline=far_away(), on_output=ignore).exit_status == -11
+
+
+def test_lines_that_are_not_worth_keeping(tmp_path: Path) -> None:
+    script = "import sys\nfor n in range(100): print(n, file=sys.stderr)"
+
+    finished = run(
+        python(script),
+        folder=tmp_path,
+        deadline=far_away(),
+        on_output=ignore,
+        on_line=lambda line: line.endswith("7"),
+    )
+
+    assert finished.last_lines == ("7", "17", "27", "37", "47", "57", "67", "77", "87", "97")
+
+
+@pytest.mark.parametrize("close", ["pass", "import os; os.close(1); os.close(2)"], ids=["talking", "silent"])
+def test_the_deadline(tmp_path: Path, close: str) -> None:
+    asleep = python(f"{close}; import time; time.sleep(3600)")
+
+    with pytest.raises(TimeLimit):
+        run(asleep, folder=tmp_path, deadline=time.monotonic() + 0.5, on_output=ignore)
+
+
+def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:
+    with pytest.raises(InternalError):
+        run([str(tmp_path / "missing")], folder=tmp_path, deadline=far_away(), on_output=ignore)
+
+
+def test_a_program_that_is_not_on_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(InternalError, match="ffmpeg"):
+        executable("ffmpeg")

@@ -1,0 +1,513 @@
+"""Each call to AWS fails in turn, in each way that there is; then Lambda's retry, or the caller's, makes it good.
+
+Where a conversion ends in ``failed`` nevertheless, its upload is still there. The calls are those that botocore sends:
+``test_the_calls_are_those_that_botocore_sends`` compares.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from audiojobs import clients
+from audiojobs.errors import AlreadyDownloaded, AudioJobError, InternalError
+from audiojobs.job import Job, Origin, Status, direct_job_id
+from audiojobs.links import hash_secret
+from audiojobs.store import JobStore
+from resample.job_run import UploadEvent
+from tests.unit.cloud import Cloud
+from tests.unit.service.in_memory_aws import Perform, StoredObject
+from tests.unit.service.service_in_memory import (
+    RESULTS,
+    UPLOADS,
+    Fault,
+    Killed,
+    Service,
+    converted,
+    engine_replaced,
+    suffer,
+)
+
+KEY = "any/key.wav"
+ATTEMPTS = 3
+POINTS: list[tuple[str, int, str, Fault]] = []
+"""Every fault that was tried: the work, the number and the name of its call, and what happened to it."""
+
+
+@dataclass(slots=True)
+class Work:
+    """Something that calls AWS: ``prepare`` makes what it needs, ``run`` is an attempt, ``check`` judges the end."""
+
+    prepare: Callable[[Service], Any]
+    run: Callable[[Service, Any], Any]
+    check: Callable[[Service, Any], None]
+    keep_originals: bool = False
+
+
+def upload(service: Service, data: bytes, origin: Origin) -> UploadEvent:
+    key = service.create().job.upload_key if origin is Origin.API else KEY
+    etag = service.aws.put(UPLOADS, key, data).etag.strip('"')
+    return UploadEvent(UPLOADS, key, "1", etag)
+
+
+def job_of(service: Service, event: UploadEvent) -> Job:
+    job_id = event.key.removeprefix("jobs/") if event.key != KEY else direct_job_id(UPLOADS, KEY, "1")
+    job = service.store.get(job_id)
+    assert job is not None
+    return job
+
+
+def resample(service: Service, event: UploadEvent) -> Any:
+    return service.handle(event, "request", service.now + 900)
+
+
+def conversion(data: bytes, origin: Origin, **settings: Any) -> Work:
+    def check(service: Service, event: UploadEvent) -> None:
+        job = job_of(service, event)
+        uploads, results = objects(service, UPLOADS), objects(service, RESULTS)
+        assert job.announced
+        details = [announced["DetailType"] for announced in service.aws.events]
+        if data.startswith(b"corrupt"):
+            assert (job.status, job.error and job.error.code) == (Status.FAILED, "corrupt-audio")
+            assert uploads == {event.key: data}
+            assert results == {}
+            assert details[-1] == "Job Failed"
+        else:
+            assert job.status is Status.READY
+            assert uploads == ({event.key: data} if service.keep_originals else {})
+            assert results == {job.result_key: converted(data)}
+            assert details[-1] == "Job Ready"
+        if origin is Origin.DIRECT and job.status is Status.READY:
+            links = [
+                announced["Detail"].partition('"link": "')[2].partition('"')[0] for announced in service.aws.events
+            ]
+            opening = {link for link in links if hash_secret(link.rpartition(".")[2]) == job.secret_hash}
+            assert opening == {links[-1]}, "the link that was told last is the one that works"
+
+    return Work(lambda service: upload(service, data, origin), resample, check, **settings)
+
+
+def vanished() -> Work:
+    """The attempt before has put a result, and died before it could write that down."""
+
+    def prepare(service: Service) -> UploadEvent:
+        event = upload(service, b"sound", Origin.DIRECT)
+        with patch.object(JobStore, "complete", side_effect=Killed), pytest.raises(Killed):
+            resample(service, event)
+        job = job_of(service, event)
+        assert service.results.exists(job.result_key)
+        service.uploads.delete(job)
+        return event
+
+    def check(service: Service, event: UploadEvent) -> None:
+        job = job_of(service, event)
+        assert (job.status, job.error and job.error.code) == (Status.FAILED, "upload-replaced")
+        assert objects(service, RESULTS) == {}
+        assert job.announced
+
+    return Work(prepare, resample, check)
+
+
+def ready(service: Service) -> tuple[Job, str]:
+    created = service.create()
+    service.aws.put(UPLOADS, created.job.upload_key, b"sound")
+    resample(service, UploadEvent(UPLOADS, created.job.upload_key, "1", None))
+    return job_of_id(service, created.job.id), f"{created.job.id}.{created.secret}"
+
+
+def job_of_id(service: Service, job_id: str) -> Job:
+    job = service.store.get(job_id)
+    assert job is not None
+    return job
+
+
+def create() -> Work:
+    def check(service: Service, _: None) -> None:
+        assert 1 <= len(service.aws.items) <= 2, "an answer that was lost leaves a job that expires"
+        assert {item["status"]["S"] for item in service.aws.items.values()} == {"awaiting-upload"}
+        assert service.aws.objects == {}
+
+    return Work(lambda _: None, lambda service, _: service.create(), check)
+
+
+def claim(key: str | None = "k" * 32) -> Work:
+    """With a key, as the page and the example client claim."""
+
+    def check(service: Service, ready: tuple[Job, str]) -> None:
+        job = job_of_id(service, ready[0].id)
+        assert job.status is Status.CLAIMED
+        assert objects(service, RESULTS) == {job.result_key: b"MP3 of sound"}
+        let_purges_come(service)
+        assert job_of_id(service, job.id).status is Status.PURGED
+        assert service.aws.objects == {}
+
+    return Work(ready, lambda service, ready: service.claim(ready[1], key), check)
+
+
+def delete(*, claimed: bool = False, **settings: Any) -> Work:
+    def prepare(service: Service) -> tuple[Job, str]:
+        job, token = ready(service)
+        service.aws.put(UPLOADS, job.upload_key, b"kept or late")
+        if claimed:
+            service.claim(token)
+        return job, token
+
+    def check(service: Service, ready: tuple[Job, str]) -> None:
+        assert job_of_id(service, ready[0].id).was_deleted
+        let_purges_come(service)
+        assert service.aws.objects == {}
+
+    return Work(prepare, lambda service, ready: service.jobs.delete(ready[0].id), check, **settings)
+
+
+def renew() -> Work:
+    def check(service: Service, ready: tuple[Job, str]) -> None:
+        job = job_of_id(service, ready[0].id)
+        assert job.status is Status.READY
+        assert job.secret_hash != ready[0].secret_hash
+        with pytest.raises(AudioJobError):
+            service.claim(ready[1])
+
+    return Work(ready, lambda service, ready: service.jobs.renew_link(ready[0].id), check)
+
+
+def purge(*, deleted: bool = False) -> Work:
+    def prepare(service: Service) -> tuple[Job, str]:
+        job, token = ready(service)
+        if deleted:
+            service.store.delete(job.id, now=service.now)
+            service.aws.put(UPLOADS, job.upload_key, b"late")
+        else:
+            service.claim(token)
+        service.now += 600
+        return job, token
+
+    def run(service: Service, ready: tuple[Job, str]) -> None:
+        service.purge(f'{{"job_id": "{ready[0].id}"}}', service.now - 600)
+
+    def check(service: Service, ready: tuple[Job, str]) -> None:
+        assert job_of_id(service, ready[0].id).status is Status.PURGED
+        assert service.aws.objects == {}
+
+    return Work(prepare, run, check)
+
+
+def early_purge() -> Work:
+    """The window has not ended: the message has to come back."""
+
+    def prepare(service: Service) -> tuple[Job, str]:
+        job, token = ready(service)
+        service.claim(token)
+        service.aws.messages.clear()
+        return job, token
+
+    def check(service: Service, ready: tuple[Job, str]) -> None:
+        let_purges_come(service)
+        assert job_of_id(service, ready[0].id).status is Status.PURGED
+        assert service.aws.objects == {}
+
+    return Work(prepare, lambda service, ready: service.purge(f'{{"job_id": "{ready[0].id}"}}', service.now), check)
+
+
+WORKS = {
+    "direct upload": conversion(b"sound", Origin.DIRECT),
+    "API job": conversion(b"sound", Origin.API),
+    "direct pass-through": conversion(b"passed", Origin.DIRECT),
+    "API pass-through": conversion(b"passed", Origin.API),
+    "direct upload, kept": conversion(b"sound", Origin.DIRECT, keep_originals=True),
+    "API job, kept": conversion(b"sound", Origin.API, keep_originals=True),
+    "corrupt direct upload": conversion(b"corrupt", Origin.DIRECT),
+    "corrupt API job": conversion(b"corrupt", Origin.API),
+    "upload that vanished": vanished(),
+    "create": create(),
+    "claim": claim(),
+    "claim without a key": claim(key=None),
+    "delete": delete(),
+    "delete, claimed": delete(claimed=True),
+    "delete, kept": delete(keep_originals=True),
+    "renew": renew(),
+    "purge": purge(),
+    "purge after a deletion": purge(deleted=True),
+    "early purge": early_purge(),
+}
+
+
+class Calls:
+    """Counts the calls of an attempt, and breaks one."""
+
+    def __init__(self, broken: int | None = None, fault: Fault | None = None) -> None:
+        self.names: list[str] = []
+        self._broken = broken
+        self._fault = fault
+
+    def __call__(self, operation: str, perform: Perform) -> Any:
+        self.names.append(operation)
+        if self._fault and len(self.names) - 1 == self._broken:
+            return suffer(self._fault, perform)
+        return perform()
+
+
+def objects(service: Service, bucket: str) -> dict[str, bytes]:
+    return {key: stored.body for (where, key), stored in service.aws.objects.items() if where == bucket}
+
+
+def let_purges_come(service: Service) -> None:
+    while service.aws.messages:
+        message = service.aws.messages.pop(0)
+        service.now = max(service.now, message.due_at)
+        service.purge(message.body, message.sent_at)
+
+
+@pytest.fixture
+def services() -> Iterator[Callable[[Work], Service]]:
+    current: list[Service] = []
+
+    def new(work: Work) -> Service:
+        current[:] = [Service(keep_originals=work.keep_originals)]
+        return current[0]
+
+    with engine_replaced(lambda: current[0]):
+        yield new
+
+
+def calls_of(work: Work, service: Service) -> list[str]:
+    subject = work.prepare(service)
+    service.aws.around = calls = Calls()
+    work.run(service, subject)
+    return calls.names
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_without_a_fault(name: str, services: Callable[[Work], Service]) -> None:
+    work = WORKS[name]
+    service = services(work)
+    subject = work.prepare(service)
+
+    work.run(service, subject)
+
+    work.check(service, subject)
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("name", WORKS)
+def test_one_call_fails(name: str, fault: Fault, services: Callable[[Work], Service]) -> None:
+    work = WORKS[name]
+    for broken, operation in enumerate(calls_of(work, services(work))):
+        service = services(work)
+        subject = work.prepare(service)
+        attempts = job_of(service, subject).attempts if name == "upload that vanished" else 0
+        service.aws.around = Calls(broken, fault)
+        POINTS.append((name, broken, operation, fault))
+
+        try:
+            work.run(service, subject)
+        except (AudioJobError, Killed):
+            service.aws.around = Calls()
+            service.now += 60
+            try:
+                work.run(service, subject)
+            except AlreadyDownloaded:
+                # Granted, and nobody was told: that is what a key is for.
+                assert (name, operation, fault) == ("claim without a key", "UpdateItem", Fault.KILLED_AFTER)
+        service.aws.around = Calls()
+
+        work.check(service, subject)
+        if fault is Fault.SENT_TWICE and work.run is resample:
+            assert job_of(service, subject).attempts == attempts + 1, "one attempt is counted once"
+        assert len({event["DetailType"] for event in service.aws.events}) <= 1, "the end is told as one thing"
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("name", [name for name, work in WORKS.items() if work.run is resample])
+def test_one_call_fails_in_every_attempt(name: str, fault: Fault, services: Callable[[Work], Service]) -> None:
+    """Then the job reads ``failed`` in the end, or is done, and its event, sent again, makes it good."""
+    work = WORKS[name]
+    for broken, operation in enumerate(calls_of(work, services(work))):
+        service = services(work)
+        event = work.prepare(service)
+        upload = objects(service, UPLOADS)
+        POINTS.append((f"{name}, each attempt", broken, operation, fault))
+
+        for _ in range(ATTEMPTS):
+            service.aws.around = Calls(broken, fault)
+            try:
+                work.run(service, event)
+            except (AudioJobError, Killed):
+                service.now += 60
+        service.aws.around = Calls()
+
+        service.now += 3600
+        stored = next(iter(service.aws.items.values()), None)
+        job = job_of(service, event).seen_at(service.now) if stored else None
+        assert job is None or job.status in (Status.READY, Status.FAILED, Status.AWAITING_UPLOAD)
+        if job and job.status is Status.READY:
+            assert job.result_key in objects(service, RESULTS)
+        else:
+            assert objects(service, UPLOADS) == upload, "never a lost file"
+        service.handle(event, "sent again", service.now + 900)
+        work.check(service, event)
+
+
+@pytest.mark.parametrize("fault", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER])
+@pytest.mark.parametrize("name", ["direct upload", "API job", "corrupt direct upload"])
+def test_a_process_that_is_killed(
+    name: str, fault: Fault, services: Callable[[Work], Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real process with real scratch space, that ends without any farewell; AWS is in this one."""
+    work = WORKS[name]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for broken, operation in enumerate(calls_of(work, services(work))):
+        service = services(work)
+        service.on_disk = True
+        subject = work.prepare(service)
+        POINTS.append((f"{name}, a process", broken, operation, fault))
+
+        run_in_process(service, partial(work.run, service, subject), broken, fault)
+        service.now += 60
+        run_in_process(service, partial(work.run, service, subject), None, None)
+
+        work.check(service, subject)
+        assert list(tmp_path.iterdir()) == [], "scratch space is free again"
+
+
+def run_in_process(service: Service, run: Callable[[], Any], broken: int | None, fault: Fault | None) -> None:
+    """What the process made of AWS comes back from it at its last moment."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+
+        def tell() -> None:
+            os.write(writing, pickle.dumps(service.aws.state()))
+
+        def around(operation: str, perform: Perform) -> Any:
+            try:
+                return calls(operation, perform)
+            except Killed:
+                tell()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        calls = Calls(broken, fault)
+        service.aws.around = around
+        try:
+            run()
+            tell()
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        service.aws.restore(pickle.load(pipe))  # noqa: S301
+    os.waitpid(child, 0)
+
+
+class AwsOnMoto:
+    """What ``Service`` needs of AWS, by boto3's own clients."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.messages: list[Any] = []
+        self._cloud = cloud
+
+    def put(self, bucket: str, key: str, body: bytes) -> StoredObject:
+        assert bucket == UPLOADS
+        return StoredObject(body, self._cloud.upload(key, body), datetime.now(UTC), {})
+
+    def client(self) -> Any:
+        return self
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        of_stack = {
+            UPLOADS: self._cloud.upload_bucket,
+            RESULTS: self._cloud.result_bucket,
+            "jobs": self._cloud.jobs_table,
+            "purges": self._cloud.purge_queue_url,
+        }
+        all_clients: tuple[Any, ...] = (clients.s3(), clients.dynamodb(), clients.sqs(), clients.events())
+        method = next(getattr(client, name) for client in all_clients if hasattr(client, name))
+
+        def call(*positional: Any, **named: Any) -> Any:
+            for parameter, value in named.items():
+                if parameter in ("Bucket", "TableName", "QueueUrl"):
+                    named[parameter] = of_stack[value]
+                if parameter == "CopySource":
+                    value["Bucket"] = of_stack[value["Bucket"]]
+            return method(*(of_stack.get(value, value) for value in positional), **named)
+
+        return call
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_the_calls_are_those_that_botocore_sends(name: str, services: Callable[[Work], Service], cloud: Cloud) -> None:
+    work = WORKS[name]
+    in_memory = calls_of(work, services(work))
+    service = services(work)
+    service.on_disk = True
+    service.aws = AwsOnMoto(cloud)  # type: ignore[assignment]
+    subject = work.prepare(service)
+    sent: list[str] = []
+    names = ("s3", "dynamodb", "sqs", "events")
+
+    def send(model: Any, **_: Any) -> None:
+        sent.append(model.name)
+
+    for client in names:
+        getattr(clients, client)().meta.events.register("before-call", send)
+    try:
+        work.run(service, subject)
+    finally:
+        for client in names:
+            getattr(clients, client)().meta.events.unregister("before-call", send)
+
+    assert sent == in_memory
+
+
+class TestMultipartUpload:
+    """A result above 8 MB goes up in parts: they are put together at the end, or none of them stays."""
+
+    BODY = b"MP3!" * (3 * 1024 * 1024)
+
+    @pytest.fixture
+    def mp3(self, tmp_path: Path) -> Path:
+        file = tmp_path / "result.mp3"
+        file.write_bytes(self.BODY)
+        return file
+
+    @pytest.mark.parametrize("lost", [False, True], ids=["before", "answer lost"])
+    @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
+    def test_a_fault(self, operation: str, lost: bool, cloud: Cloud, mp3: Path) -> None:
+        events = clients.s3().meta.events
+        name = f"{'after' if lost else 'before'}-call.s3.{operation}"
+
+        def fail(**_: Any) -> None:
+            raise ReadTimeoutError(endpoint_url="https://nowhere.invalid")
+
+        events.register(name, fail)
+        POINTS.append(("multipart upload", 0, operation, Fault.ANSWER_LOST if lost else Fault.NO_CONNECTION))
+        try:
+            with pytest.raises(InternalError):
+                cloud.results.put("key", mp3)
+        finally:
+            events.unregister(name, fail)
+        left = len(clients.s3().list_multipart_uploads(Bucket=cloud.result_bucket).get("Uploads", []))
+        cloud.results.put("key", mp3)
+
+        # One whose name nobody learnt can't be aborted. As for a process that is killed: the lifecycle rule does it.
+        assert left == (1 if lost and operation == "CreateMultipartUpload" else 0)
+        assert clients.s3().get_object(Bucket=cloud.result_bucket, Key="key")["Body"].read() == self.BODY
+
+
+def test_the_number_of_faults(record_property: Callable[[str, object], None]) -> None:
+    """The last of this file: what the others tried, counted; ``conftest.py`` prints it."""
+    record_property("told", f"{len(POINTS)} faults between calls to AWS, in {len({work for work, *_ in POINTS})} works")
+
+    assert len(POINTS) == len(set(POINTS))
