@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -43,6 +44,10 @@ def reference() -> str:
         contract["components"]["securitySchemes"]["sigv4"]["description"],
         "The others need nothing but the link.",
         "",
+        "## Overview",
+        "",
+        *_overview(contract["paths"]),
+        "",
         "## Calls",
     ]
     for path, item in contract["paths"].items():
@@ -61,6 +66,31 @@ def _contract() -> Schema:
     from api.contract import openapi
 
     return openapi(SERVER_URL)
+
+
+def _overview(paths: Schema) -> Iterator[str]:
+    yield from _table(
+        ("call", "who may call", "what it does"),
+        (
+            (
+                f"[`{method.upper()} {path}`](#{_anchor(f'{method} {path}')})",
+                "signed callers"
+                if operation["security"]
+                else "anybody with the link"
+                if "{token}" in path
+                else "anybody",
+                operation["summary"],
+            )
+            for path, item in paths.items()
+            for method, operation in item.items()
+            if method in METHODS
+        ),
+    )
+
+
+def _anchor(heading: str) -> str:
+    """What a heading is linked by: lower case, hyphens for spaces, no punctuation."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _call(method: str, path: str, operation: Schema, shared: list[Schema]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The commands of README, as they stand there, typed into a shell."""
+"""The commands of README.md and docs/, as they stand there, typed into a shell."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from pathlib import Path
 from tests.e2e import sounds
 from tests.e2e.service import REQUEST_SECONDS, Service
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PROJECT = Path(__file__).resolve().parents[2]
 
 
-def section(heading: str) -> str:
+def section(heading: str, document: str = "README.md") -> str:
     """What stands below a heading of the second level."""
-    return README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    text = (PROJECT / document).read_text(encoding="utf-8")
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
-def commands(heading: str) -> list[str]:
+def commands(heading: str, document: str = "README.md") -> list[str]:
     """The blocks of commands below a heading."""
-    return re.findall(r"^```sh\n(.*?)^```", section(heading), re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```sh\n(.*?)^```", section(heading, document), re.DOTALL | re.MULTILINE)
 
 
 def shell(service: Service, folder: Path, *blocks: str, **variables: str) -> str:

@@ -24,7 +24,7 @@ PART_BYTES = 5 * 1024 * 1024
 """The smallest part that S3 takes, but for the last."""
 
 
-COMMANDS = {command.split()[0]: command for command in commands("With other clients")}
+COMMANDS = {command.split()[0]: command for command in commands("With other clients", "docs/clients.md")}
 TO_THE_BUCKET = ["rclone", "s3cmd"]
 IN_PARTS = {"rclone": "--s3-upload-cutoff=5Mi --s3-chunk-size=5Mi", "s3cmd": "--multipart-chunk-size-mb=5"}
 
@@ -43,7 +43,7 @@ def long_song(files: Path) -> Path:
 
 
 def put(service: Service, folder: Path, client: str, *changes: tuple[str, str], **variables: str) -> None:
-    """Type README's command for a client, changed as given. The client knows no settings but the endpoint's address."""
+    """Type a client's command of docs/clients.md, changed as given. It knows no settings but the endpoint's address."""
     if shutil.which(client) is None:
         pytest.skip(f"{client} is not installed")
     access = service.stack.access

@@ -135,11 +135,9 @@ def answer(method: str, url: str, **request: Any) -> dict[str, Any]:
 
 
 def typed(command: str, files: SamLocal) -> list[str]:
-    """README's `sam local` command, with the files of this stack and an image that no registry has to give."""
-    section = (
-        (PROJECT / "README.md").read_text(encoding="utf-8").partition("\n### SAM local\n")[2].partition("\n## ")[0]
-    )
-    [line] = re.findall(rf"^\S+sam local {command} .*$", section, re.MULTILINE)
+    """A command of docs/sam-local.md, with the files of this stack and an image that no registry has to give."""
+    document = (PROJECT / "docs" / "sam-local.md").read_text(encoding="utf-8")
+    [line] = re.findall(rf"^\S+sam local {command} .*$", document, re.MULTILINE)
     program, *words = shlex.split(line.replace(".local/sam-env.json", str(files.environment)))
     images = ["--invoke-image", IMAGE, "--skip-pull-image"]
     return [str(PROJECT / program), *words, "--template", str(BUILD / "template.yaml"), *images]

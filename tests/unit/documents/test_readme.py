@@ -1,9 +1,10 @@
-"""README.md and its neighbours: commands that parse, targets and links that exist, sums that are right."""
+"""README.md and the other documents: commands that parse, targets and links that exist, sums that are right."""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[3]
 DOCUMENTS = {
     str(path.relative_to(PROJECT)): path.read_text(encoding="utf-8")
-    for path in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
+    for path in (*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").rglob("*.md")), PROJECT / "local/README.md")
 }
 README = DOCUMENTS["README.md"]
 SHELL_BLOCKS = [
@@ -52,25 +53,48 @@ def test_make_knows_every_target(command: str) -> None:
 
 
 RUN_BY = {
-    "Audio Resampler": "tests/e2e/test_commands.py",
-    "With curl": "tests/e2e/test_readme_session.py",
-    "With other clients": "tests/e2e/test_upload_clients.py",
-    "Deploy to AWS": "tests/runtime/test_sam_deploy.py",
-    "SAM local": "tests/sam_local/__main__.py",
-    "Develop": ".github/workflows/ci.yml",
+    ("README.md", "Try it"): ("tests/e2e/test_commands.py", '"make", "run"'),
+    ("README.md", "With curl"): ("tests/e2e/test_readme_session.py", '"With curl"'),
+    ("README.md", "Deploy to AWS"): ("tests/runtime/test_sam_deploy.py", "## Deploy to AWS"),
+    ("CONTRIBUTING.md", "Set up"): (".github/workflows/ci.yml", "make test"),
+    ("docs/clients.md", "With other clients"): ("tests/e2e/test_upload_clients.py", '"With other clients"'),
+    ("docs/sam-local.md", "Commands"): ("tests/sam_local/__main__.py", '"sam-local.md"'),
 }
-"""What runs the commands below each heading of README. Those of SAM local take containers: `make test-sam-local`."""
+"""What runs the commands below a heading, and how it names them. `make test-sam-local` runs those of sam-local.md."""
+
+FOR_AN_ACCOUNT = {"docs/deploy.md", "docs/operations.md", "docs/events.md"}
+"""Commands for a stack on AWS; tests of their own run those that the embedded AWS can run."""
 
 
 def test_every_command_is_run_somewhere() -> None:
-    sections = re.split(r"^#+ (.+)\n", README, flags=re.MULTILINE)[1:]
-    with_commands = {heading for heading, text in zip(sections[::2], sections[1::2], strict=True) if "```sh" in text}
+    with_commands = {
+        (name, heading)
+        for name, text in DOCUMENTS.items()
+        if name not in FOR_AN_ACCOUNT
+        for heading, section in sections(text)
+        if "```sh" in section
+    }
 
     assert with_commands == set(RUN_BY)
-    for heading, path in RUN_BY.items():
-        text = (PROJECT / path).read_text()
-        named = {"Audio Resampler": '"make", "run"', "Develop": "make test"}.get(heading, heading)
-        assert named in text, f"{path} does not read {heading}"
+    for place, (path, named) in RUN_BY.items():
+        assert named in (PROJECT / path).read_text(), f"{path} does not read {place}"
+
+
+def sections(text: str) -> Iterator[tuple[str, str]]:
+    """The headings of the first and second level, each with what stands below it."""
+    parts = re.split(r"^##? (.+)\n", text, flags=re.MULTILINE)[1:]
+    return zip(parts[::2], parts[1::2], strict=True)
+
+
+def test_readme_is_a_front_page() -> None:
+    assert len(README.splitlines()) <= 180
+
+
+def test_readme_leads_to_every_document() -> None:
+    linked = set(re.findall(r"\]\(([^)#]+)", README))
+    decisions = {name for name in DOCUMENTS if name.startswith("docs/decisions/") and not name.endswith("README.md")}
+
+    assert set(DOCUMENTS) - decisions - {"README.md"} <= linked
 
 
 def test_there_are_commands_to_look_at() -> None:
@@ -103,7 +127,7 @@ def anchors(markdown: str) -> set[str]:
 
 
 def cost_rows() -> list[list[str]]:
-    section = README.partition("## What it costs")[2].partition("\n## ")[0]
+    section = DOCUMENTS["docs/costs.md"].partition("\n## What a job costs\n")[2].partition("\n## ")[0]
     rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row] for row in rows[2:]]
 
@@ -139,6 +163,12 @@ def test_the_costs_add_up(column: int) -> None:
     total = sum(price(row[1]) * product(row[column]) for row in rows)
 
     assert f"{total:.2f}" == last[column + 1].strip("*")
+
+
+def test_readme_names_the_price_of_the_example() -> None:
+    *_, total = cost_rows()
+
+    assert f"cost about {total[3].strip('*')} USD" in README
 
 
 def test_more_than_two_thirds_are_the_transfer() -> None:
