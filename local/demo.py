@@ -82,7 +82,7 @@ class Journey:
     def _wait_until_done(self, ask: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
         """Poll the job until it is final. Raises ServiceError when it never appears or never ends."""
         started = time.monotonic()
-        with self.console.bar("JobRunner", 1.0) as advance:
+        with self.console.bar("Resampling", 1.0) as advance:
             shown = 0.0
             while True:
                 self.stack.check_alive()

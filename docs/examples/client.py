@@ -43,7 +43,7 @@ wanted = {"filename": source.name, "size_bytes": source.stat().st_size}
 job = call("POST", f"{API}/jobs", json=wanted, auth=signed).json()
 call("PUT", job["upload"]["url"], data=Watched(source))
 while (job := job | call("GET", f"{API}/jobs/{job['id']}", auth=signed).json())["status"] not in ("ready", "failed"):
-    show("JobRunner", job["progress"], 1)
+    show("Resampling", job["progress"], 1)
     time.sleep(1)
 if job["error"]:
     sys.exit(f"\n{job['error']['code']}: {job['error']['detail']}")
