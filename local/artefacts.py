@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import compileall
 import fcntl
 import filecmp
 import hashlib
 import io
 import os
-import py_compile
 import shutil
 import subprocess
 import sys
@@ -134,9 +132,9 @@ def _built(logical_id: str, source: Path, build_folder: Path) -> Path:
     stamp.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    _make("-s", "-C", source, f"build-{logical_id}", f"ARTIFACTS_DIR={folder}", f"PYTHON={sys.executable}")
-    # A function's code is unpacked anew for every process; bytecode that needs no check spares it the compiling.
-    compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    python = f"PYTHON={sys.executable}"
+    bytecode = f"BYTECODE_{python}"  # the embedded AWS runs functions in this interpreter, whatever Lambda's is
+    _make("-s", "-C", source, f"build-{logical_id}", f"ARTIFACTS_DIR={folder}", python, bytecode)
     stamp.write_text(fingerprint)
     return folder
 

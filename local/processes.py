@@ -37,6 +37,11 @@ class GuardedProcess:
         )
 
     @property
+    def guardian_id(self) -> int:
+        """Process id of the guardian, below which the command and all that it starts are."""
+        return self._process.pid
+
+    @property
     def ended(self) -> bool:
         return self._process.poll() is not None
 

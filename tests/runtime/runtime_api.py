@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 from __future__ import annotations
 
 import json
+import os
 import queue
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+from local.guardian import descendants, parent_ids
 from local.processes import GuardedProcess
 
 API = "/2018-06-01/runtime"
@@ -175,6 +177,13 @@ class LambdaEnvironment:
         if kind != "response" or answered_id != request_id:
             raise FunctionError(answer.decode(errors="replace") or self.log[-4000:])
         return json.loads(answer)
+
+    def processor_seconds(self) -> float:
+        """User and system time of the function's process so far."""
+        assert self._process
+        below = descendants(self._process.guardian_id, parent_ids())
+        fields = [Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split() for process in below]
+        return sum(int(field[11]) + int(field[12]) for field in fields) / os.sysconf("SC_CLK_TCK")
 
     def _start(self) -> None:
         with self._log.open("wb") as log:
