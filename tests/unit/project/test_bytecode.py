@@ -13,7 +13,7 @@ import pytest
 import bytecode
 from local import template as templates
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 SOURCE = 'FORMATS = {"wav", "mp3", "flac"}\n\n\ndef longest():\n    return max(FORMATS, key=len), __file__\n'
 
 
