@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from audiojobs.conversion import BIT_RATES
-from resample.engine.parallel import Encoding
+from resample.engine.parallel import EncoderSettings
 from resample.engine.parallel.join import Join
 from resample.engine.parallel.mpeg_stream import Content, EncodedStream
 from tests.integration.test_parallel_encoding import encoding, pcm
@@ -45,7 +45,7 @@ def what_plays(stream: EncodedStream, join: int) -> list[tuple[Content, int]]:
     return list(zip(contents, stream.lengths(join, stream.end), strict=True))
 
 
-def encoded(samples: bytes, wanted: Encoding, start: int) -> EncodedStream:
+def encoded(samples: bytes, wanted: EncoderSettings, start: int) -> EncodedStream:
     """What one encoder writes that begins at MPEG frame ``start``."""
     from_there = samples[start * wanted.mpeg_frame_bytes :]
     done = subprocess.run(wanted.command(), input=from_there, capture_output=True, check=True)

@@ -21,9 +21,9 @@ from audiojobs.conversion import BIT_RATES
 from audiojobs.errors import TimeLimit
 from resample.engine.encoding import PARALLEL_ENCODER
 from resample.engine.parallel import (
-    Encoding,
-    ParallelEncoding,
+    EncoderSettings,
     ParallelEncodingFailed,
+    ParallelResult,
     encode_in_parallel,
     plan,
     ring,
@@ -76,8 +76,8 @@ def pcm(sound: str = "music", sample_rate: int = 32_000, channels: int = 2, seco
     return run_full_ffmpeg("-f", "lavfi", "-i", source, "-ac", str(channels), "-f", "f32le", "pipe:1")
 
 
-def encoding(sample_rate: int = 32_000, channels: int = 2, **rate: int) -> Encoding:
-    return Encoding(
+def encoding(sample_rate: int = 32_000, channels: int = 2, **rate: int) -> EncoderSettings:
+    return EncoderSettings(
         program=executable(PARALLEL_ENCODER),
         sample_rate=sample_rate,
         channels=channels,
@@ -86,7 +86,7 @@ def encoding(sample_rate: int = 32_000, channels: int = 2, **rate: int) -> Encod
     )
 
 
-def encode_serially(samples: bytes, wanted: Encoding, path: Path) -> Path:
+def encode_serially(samples: bytes, wanted: EncoderSettings, path: Path) -> Path:
     """What one process makes of it."""
     rate = ("-q:a", str(wanted.vbr_quality)) if wanted.bit_rate is None else ("-b:a", str(wanted.bit_rate))
     pcm_arguments = ("-f", "f32le", "-ar", str(wanted.sample_rate), "-ac", str(wanted.channels), "-i", "pipe:0")
@@ -133,7 +133,7 @@ def piped(data: bytes, *, times: int = 1, then: Callable[[], None] = lambda: Non
 class Both:
     serial: Path
     parallel: Path
-    facts: ParallelEncoding
+    facts: ParallelResult
 
     @property
     def size_ratio(self) -> float:
@@ -141,7 +141,7 @@ class Both:
 
 
 def encode_both(
-    samples: bytes, wanted: Encoding, folder: Path, *, workers: int = 2, window_bytes: int = SMALL_WINDOW_BYTES
+    samples: bytes, wanted: EncoderSettings, folder: Path, *, workers: int = 2, window_bytes: int = SMALL_WINDOW_BYTES
 ) -> Both:
     serial = encode_serially(samples, wanted, folder / "serial.mp3")
     head = serial.read_bytes()[:5000]
@@ -159,7 +159,7 @@ def encode_both(
     return Both(serial, folder / "parallel.mp3", facts)
 
 
-def encode_both_and_join(samples: bytes, wanted: Encoding, folder: Path, *, window_bytes: int) -> Both:
+def encode_both_and_join(samples: bytes, wanted: EncoderSettings, folder: Path, *, window_bytes: int) -> Both:
     """Again until there was a join: on a busy machine the first encoder may be done before the second gets to work."""
     for _ in range(10):
         both = encode_both(samples, wanted, folder, window_bytes=window_bytes)
@@ -175,7 +175,7 @@ def decoded(mp3: Path) -> bytes:
     return done.stdout
 
 
-def window_for(wanted: Encoding) -> int:
+def window_for(wanted: EncoderSettings) -> int:
     """Four stretches of some ten seconds."""
     return 9 * SECONDS * wanted.sample_rate * wanted.sample_frame_bytes // 20
 
@@ -223,7 +223,7 @@ class Asked:
     window_bytes: int
 
     @property
-    def encoding(self) -> Encoding:
+    def encoding(self) -> EncoderSettings:
         return encoding(self.sample_rate, self.channels, **self.rate)
 
     @property

@@ -10,7 +10,7 @@ import pytest
 
 from audiojobs.conversion import BIT_RATES
 from resample.engine import encoding
-from resample.engine.parallel import ParallelEncoding, encode_in_parallel, plan
+from resample.engine.parallel import ParallelResult, encode_in_parallel, plan
 from tests.audio.programs import run_full_ffmpeg
 from tests.integration.converting import run_engine
 from tests.integration.test_parallel_encoding import MUSIC, decoded
@@ -71,7 +71,7 @@ def joins(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Has seconds of sound encoded by several encoders, and tells how often the stream went over to another one."""
     seen: list[int] = []
 
-    def encode(*given: Any, **options: Any) -> ParallelEncoding:
+    def encode(*given: Any, **options: Any) -> ParallelResult:
         encoded = encode_in_parallel(*given, **options)
         seen.append(encoded.joins)
         return encoded

@@ -24,7 +24,7 @@ from pathlib import Path
 from audiojobs.conversion import Conversion
 from resample.engine.ffmpeg.arguments import decode_command, encode_command, output_channels
 from resample.engine.ffmpeg.probed import Probed
-from resample.engine.parallel import Encoding, ParallelEncodingFailed, encode_in_parallel
+from resample.engine.parallel import EncoderSettings, ParallelEncodingFailed, encode_in_parallel
 from resample.engine.streamed_source import StreamedSource
 from resample.formats.containers import Container
 from resample.sandbox.process import Finished, executable, run
@@ -150,7 +150,7 @@ def encode(task: Task, progress: Progress, *, encoders: int) -> Report:
     try:
         return _encode_with_several(task, progress, program, encoders)
     except ParallelEncodingFailed:
-        logger.warning("several encoders failed, one does it", exc_info=True)
+        logger.warning("parallel encoding failed; falling back to a single encoder", exc_info=True)
     report = _encode_with_one(task, progress)
     report.is_fallback = True
     return report
@@ -188,7 +188,7 @@ def _encode_with_several(task: Task, progress: Progress, program: str, encoders:
     """One process decodes and resamples, and writes the tags; the encoders take the PCM from its pipe."""
     ffmpeg = executable("ffmpeg")
     head = task.folder / "head.mp3"
-    wanted = Encoding(
+    wanted = EncoderSettings(
         program=program,
         sample_rate=task.conversion.sample_rate,
         channels=output_channels(task.probed, task.conversion),
@@ -221,7 +221,7 @@ def _encode_with_several(task: Task, progress: Progress, program: str, encoders:
                     on_progress=lambda sample_frames: progress.reach(sample_frames / wanted.sample_rate),
                 )
         finally:
-            os.close(reading)  # whoever still writes is ended by that
+            os.close(reading)  # a decoder that still writes is stopped by this
         report.end(decoding.result())
     report.sample_frames = encoded.sample_frames
     return report

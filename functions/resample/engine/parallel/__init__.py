@@ -11,16 +11,16 @@ same, bit by bit, and from there on they always will. So:
 - Nothing is assumed to have converged: what never agrees is never joined, and the first encoder goes on to the end.
   The result is what one encoder would have written; only the time varies.
 - The PCM comes from one process that decodes and resamples, for every format and with the resampler's exact state. It
-  goes through the kernel from pipe to memory to pipe (:mod:`.window`), never through Python, and at most
+  goes through the kernel from pipe to memory to pipe (:mod:`.pcm_window`), never through Python, and at most
   :data:`~resample.engine.parallel.ring.WINDOW_BYTES` of it wait.
 - The tags, the cover and a template of the Xing/Info header come from a short MP3 that ffmpeg writes
-  (:mod:`.header`), so that they are those of the one-process conversion.
+  (:mod:`.info_header`), so that they are those of the one-process conversion.
 
 :func:`encode_in_parallel` is the way in. :class:`ParallelEncodingFailed` means: encode it with one process instead.
 """
 
-from resample.engine.parallel.encoder_process import Encoding
+from resample.engine.parallel.encoder_process import EncoderSettings
 from resample.engine.parallel.failure import ParallelEncodingFailed
-from resample.engine.parallel.ring import ParallelEncoding, encode_in_parallel
+from resample.engine.parallel.ring import ParallelResult, encode_in_parallel
 
-__all__ = ["Encoding", "ParallelEncoding", "ParallelEncodingFailed", "encode_in_parallel"]
+__all__ = ["EncoderSettings", "ParallelEncodingFailed", "ParallelResult", "encode_in_parallel"]

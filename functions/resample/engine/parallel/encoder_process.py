@@ -19,8 +19,8 @@ _SAMPLE_BYTES = 4  # 32-bit float
 
 
 @dataclass(frozen=True, slots=True)
-class Encoding:
-    """What the encoders are given and what they make of it: PCM in 32-bit float to MP3.
+class EncoderSettings:
+    """What the encoders are given and what they make of it: PCM in 32-bit float, and MP3.
 
     ``program`` is the layer's ``lame-frames``. Rates in Hz and bit/s; either ``bit_rate`` (constant) or
     ``vbr_quality`` (0..9) is given.
@@ -68,11 +68,11 @@ class Encoding:
 class Encoder:
     """An encoder that starts at an MPEG frame of the whole file. ``stream`` is what it has written."""
 
-    def __init__(self, encoding: Encoding, first: int) -> None:
-        self._position = first * encoding.mpeg_frame_bytes
-        self.stream = EncodedStream(first, encoding.expected)
+    def __init__(self, settings: EncoderSettings, first: int) -> None:
+        self._position = first * settings.mpeg_frame_bytes
+        self.stream = EncodedStream(first, settings.expected)
         self.has_finished = False
-        self._process = start(encoding.command(), stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self._process = start(settings.command(), stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._process.stdin is not None  # noqa: S101
         assert self._process.stdout is not None  # noqa: S101
         self._input, self._output = self._process.stdin, self._process.stdout

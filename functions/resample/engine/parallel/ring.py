@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from audiojobs.errors import TimeLimit
-from resample.engine.parallel.encoder_process import Encoder, Encoding
+from resample.engine.parallel.encoder_process import Encoder, EncoderSettings
 from resample.engine.parallel.failure import ParallelEncodingFailed
-from resample.engine.parallel.info_header import Head, Music
 from resample.engine.parallel.join import Join, last_frames
+from resample.engine.parallel.joined_file import JoinedFile
 from resample.engine.parallel.pcm_window import PcmWindow
 from resample.engine.parallel.plan import Plan
 from resample.sandbox.pipes import PIPE_BYTES
@@ -27,14 +27,14 @@ _TICK_SECONDS = 0.004
 _PROGRESS_TICKS = 64
 
 _MOST_FRAMES_WITHOUT_HEAD = 8192
-"""How many MPEG frames may wait in memory, because nobody knows where in the file they belong."""
+"""How many MPEG frames may wait in memory while the length of the head, and so their place in the file, is unknown."""
 
 _MOST_FRAMES_TO_AGREE = 4096
 """After so many MPEG frames without agreement the second encoder is given up: what both write waits in memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class ParallelEncoding:
+class ParallelResult:
     """What was written. ``sample_frames`` is the sound's exact length; ``joins`` how often the encoder changed."""
 
     sample_frames: int
@@ -46,7 +46,7 @@ class ParallelEncoding:
 
 def encode_in_parallel(
     pcm: int,
-    encoding: Encoding,
+    settings: EncoderSettings,
     destination: BinaryIO,
     *,
     head: Callable[[], bytes],
@@ -55,7 +55,7 @@ def encode_in_parallel(
     expected_sample_frames: int | None = None,
     on_progress: Callable[[int], None] | None = None,
     window_bytes: int = WINDOW_BYTES,
-) -> ParallelEncoding:
+) -> ParallelResult:
     """Encode raw PCM with ``workers`` encoders at a time into ``destination``, a seekable file at its beginning.
 
     ``pcm`` is the reading end of a pipe, which the caller closes. Its other end is a decoder's; should that fail, the
@@ -67,19 +67,20 @@ def encode_in_parallel(
     Raises :class:`ParallelEncodingFailed`: ``destination`` is of no use, encode with one process. Raises
     :class:`~audiojobs.errors.TimeLimit`.
     """
-    work = _Work(pcm, encoding, destination, head, workers, window_bytes, expected_sample_frames)
+    file = JoinedFile(destination, head, settings)
+    ring = _EncoderRing(pcm, settings, file, workers, window_bytes, expected_sample_frames)
     try:
-        work.start(0)
+        ring.start_encoder(0)
         ticks = 0
-        while not work.advance():
+        while not ring.advance():
             if time.monotonic() > deadline:
                 raise TimeLimit
             ticks += 1
             if on_progress is not None and ticks % _PROGRESS_TICKS == 0:
-                on_progress(work.sample_frames_done())
-        return work.finish()
+                on_progress(ring.sample_frames_done())
+        return ring.finish()
     finally:
-        work.close()
+        ring.stop()
 
 
 @contextmanager
@@ -91,54 +92,61 @@ def _system_errors() -> Iterator[None]:
         raise ParallelEncodingFailed(str(error)) from error
 
 
-class _Work:
+class _EncoderRing:
+    """The encoders at work, in the order of their places in the file, and the PCM that they are fed from.
+
+    The first one writes the file. When it agrees with the second, the second becomes the first. An encoder that is
+    free starts ahead of the last one.
+    """
+
     @_system_errors()
     def __init__(
         self,
         pcm: int,
-        encoding: Encoding,
-        destination: BinaryIO,
-        head: Callable[[], bytes],
+        settings: EncoderSettings,
+        file: JoinedFile,
         workers: int,
         window_bytes: int,
         expected_sample_frames: int | None,
     ) -> None:
-        self._encoding = encoding
-        self._destination = destination
-        self._read_head = head
-        self._head: Head | None = None
-        self._workers = workers
-        frame_bytes = encoding.mpeg_frame_bytes
-        self._expected_frames = (
-            expected_sample_frames * encoding.sample_frame_bytes // frame_bytes if expected_sample_frames else None
-        )
+        frame_bytes = settings.mpeg_frame_bytes
+        self._settings = settings
+        self._file = file
+        self._window = PcmWindow(pcm, window_bytes)
         self._plan = Plan(
             workers,
             longest_frames=max(1, window_bytes // frame_bytes // max(2, workers)),
-            grid=encoding.start_grid,
+            grid=settings.start_grid,
         )
-        self._window = PcmWindow(pcm, window_bytes)
-        self._music = Music()
-        self._written = 0  # MPEG frames, from the beginning
+        self._expected_frames = (
+            expected_sample_frames * settings.sample_frame_bytes // frame_bytes if expected_sample_frames else None
+        )
+        self._encoders: deque[Encoder] = deque()
+        self._next_start: int | None = None
+        self._join: Join | None = None
         self._joins = 0
         self._discarded = 0
-        self._next_start: int | None = None
-        self._encoders: deque[Encoder] = deque()
-        self._join: Join | None = None
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """End the encoders, and give the memory back."""
         for encoder in self._encoders:
             encoder.stop()
         self._window.close()
 
     def sample_frames_done(self) -> int:
         """About how much of the sound is encoded: what each encoder has done since its start."""
+        written = self._file.mpeg_frames
         done = 0
         encoders = list(self._encoders)
         for encoder, following in zip(encoders, [*encoders[1:], None], strict=True):
             end = encoder.stream.end if following is None else min(encoder.stream.end, following.stream.first)
-            done += end - (self._written if encoder is encoders[0] else encoder.stream.first)
-        return (self._written + done) * self._encoding.mpeg_frame_bytes // self._encoding.sample_frame_bytes
+            done += end - (written if encoder is encoders[0] else encoder.stream.first)
+        return (written + done) * self._settings.mpeg_frame_bytes // self._settings.sample_frame_bytes
+
+    @_system_errors()
+    def start_encoder(self, first: int) -> None:
+        """Start an encoder at an MPEG frame."""
+        self._encoders.append(Encoder(self._settings, first))
 
     @_system_errors()
     def advance(self) -> bool:
@@ -148,8 +156,8 @@ class _Work:
         for encoder in self._encoders:
             happened |= encoder.feed(window)
             happened |= encoder.collect()
-        self._settle_joins()
-        self._write_what_is_certain()
+        self._join_encoders()
+        self._write_up_to_the_second()
         first = self._encoders[0]
         if first.has_finished:
             return True
@@ -160,38 +168,28 @@ class _Work:
         return False
 
     @_system_errors()
-    def finish(self) -> ParallelEncoding:
+    def finish(self) -> ParallelResult:
         """Write what is left, and the head."""
-        window, encoding = self._window, self._encoding
+        window, settings = self._window, self._settings
         first = self._encoders[0].stream
-        self._write(bytes(first.slice(self._written, first.end)), first.lengths(self._written, first.end))
-        if window.end % encoding.sample_frame_bytes or not window.end:
+        self._file.write(first, first.end)
+        if window.end % settings.sample_frame_bytes or not window.end:
             raise ParallelEncodingFailed(f"{window.end} bytes of PCM")
-        head = Head.parse(self._read_head())
-        if self._head is None or head is None or head.size_bytes != self._head.size_bytes:
-            raise ParallelEncodingFailed("the head has no Xing/Info tag")
-        sample_frames = window.end // encoding.sample_frame_bytes
-        self._destination.seek(0)
-        self._destination.write(head.finished(self._music, sample_frames))
-        self._destination.flush()
-        return ParallelEncoding(
+        sample_frames = window.end // settings.sample_frame_bytes
+        size_bytes = self._file.finish(sample_frames)
+        return ParallelResult(
             sample_frames=sample_frames,
-            mpeg_frames=self._music.mpeg_frames,
-            size_bytes=head.size_bytes + self._music.size_bytes,
+            mpeg_frames=self._file.mpeg_frames,
+            size_bytes=size_bytes,
             joins=self._joins,
             discarded_mpeg_frames=self._discarded,
         )
 
-    @_system_errors()
-    def start(self, first: int) -> None:
-        """Start an encoder at an MPEG frame."""
-        self._encoders.append(Encoder(self._encoding, first))
-
     def _start_free_encoder(self) -> bool:
         """Start an encoder ahead of the others, if one is free and the PCM is there. Returns whether it did."""
-        if len(self._encoders) >= self._workers:
+        if len(self._encoders) >= self._plan.workers:
             return False
-        window, frame_bytes = self._window, self._encoding.mpeg_frame_bytes
+        window, frame_bytes = self._window, self._settings.mpeg_frame_bytes
         start, end = self._next_start, self._expected_frames
         if window.at_end:
             end = window.end // frame_bytes
@@ -206,63 +204,45 @@ class _Work:
         self._next_start = start
         if start is None or start * frame_bytes >= window.end:
             return False
-        self.start(start)
+        self.start_encoder(start)
         self._next_start = None
         return True
 
-    def _settle_joins(self) -> None:
+    def _join_encoders(self) -> None:
         """Go over to the second encoder where it has come to agree with the first."""
-        while len(self._encoders) > 1 and self._has_head():
+        while len(self._encoders) > 1 and self._file.can_be_written():
             first, second = self._encoders[0], self._encoders[1]
             if self._join is None:
                 self._join = Join(
-                    first.stream, second.stream, written=self._written, warm_up=self._encoding.warm_up_frames
+                    first.stream, second.stream, written=self._file.mpeg_frames, warm_up=self._settings.warm_up_frames
                 )
             index = self._join.find()
             if index is not None:
-                self._write_what_is_certain()
-                data = last_frames(first.stream, second.stream, self._written, index)
-                self._write(data, first.stream.lengths(self._written, index))
+                self._write_up_to_the_second()
+                data = last_frames(first.stream, second.stream, self._file.mpeg_frames, index)
+                self._file.write(first.stream, index, data)
                 self._joins += 1
                 self._discarded += first.stream.end - second.stream.first
-                self._give_up(first)
+                self._remove(first)
             elif first.stream.end - second.stream.first > _MOST_FRAMES_TO_AGREE:
                 self._discarded += second.stream.end - second.stream.first
-                self._give_up(second)
+                self._remove(second)
             else:
                 return
 
-    def _give_up(self, encoder: Encoder) -> None:
+    def _remove(self, encoder: Encoder) -> None:
         encoder.stop()
         self._encoders.remove(encoder)
         self._join = None
 
-    def _write_what_is_certain(self) -> None:
-        """Write the first encoder's MPEG frames up to where the second one began."""
+    def _write_up_to_the_second(self) -> None:
+        """Write the first encoder's MPEG frames up to where the second one began: no join can change them."""
         first = self._encoders[0].stream
-        if not self._has_head():
+        if not self._file.can_be_written():
             if first.end > _MOST_FRAMES_WITHOUT_HEAD:
                 raise ParallelEncodingFailed("the head does not come")
             return
         end = min(first.end, self._encoders[1].stream.first) if len(self._encoders) > 1 else first.end
-        if end > self._written:
-            self._write(bytes(first.slice(self._written, end)), first.lengths(self._written, end))
-            first.forget(self._written)
-
-    def _write(self, data: bytes, lengths: list[int]) -> None:
-        if not self._has_head():
-            raise ParallelEncodingFailed("the head has no Xing/Info tag")
-        self._destination.write(data)
-        self._music.append(data, lengths)
-        self._written += len(lengths)
-
-    def _has_head(self) -> bool:
-        """Whether the head's length is known, so that there can be something behind it."""
-        if self._head is None:
-            self._head = Head.parse(self._read_head())
-            if self._head is not None:
-                expected = self._encoding.sample_rate, self._encoding.channels
-                if (self._head.sample_rate, self._head.channels) != expected:
-                    raise ParallelEncodingFailed("the head is of another kind of MP3")
-                self._destination.seek(self._head.size_bytes)
-        return self._head is not None
+        if end > self._file.mpeg_frames:
+            self._file.write(first, end)
+            first.forget(end)
