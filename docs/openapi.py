@@ -27,7 +27,7 @@ class _Dumper(yaml.SafeDumper):
 
 def document() -> str:
     """The text of docs/openapi.yaml."""
-    head = "# Made from functions/api/contract.py by `make openapi`; changes belong there.\n"
+    head = "# Made from functions/api/contract/ by `make openapi`; changes belong there.\n"
     return head + yaml.dump(_contract(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -35,7 +35,7 @@ def reference() -> str:
     """The text of docs/api.md: the same to read, in Markdown."""
     contract = _contract()
     lines = [
-        "<!-- Made from functions/api/contract.py by `make openapi`; changes belong there. -->",
+        "<!-- Made from functions/api/contract/ by `make openapi`; changes belong there. -->",
         "",
         "# API reference",
         "",
