@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from local.errors import BuildError
-from local.processes import GuardedProcess
+from local.processes import SupervisedProcess
 
 SOURCE_PROPERTIES = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 FFMPEG_LAYER = "FfmpegLayer"
@@ -155,7 +155,7 @@ def _make(*arguments: str | Path, show: bool = False) -> str:
     environment = {
         name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
     }
-    process = GuardedProcess(
+    process = SupervisedProcess(
         ["make", *arguments],
         env=environment,
         stdout=subprocess.PIPE,

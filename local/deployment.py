@@ -6,7 +6,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,14 @@ class Stack:
         if logical_id not in self.deployment.references:
             raise DeploymentError(f"The template deployed no {logical_id}.")
         return self.deployment.references[logical_id]
+
+    def resources(self) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+        """Type, logical id, physical id ("" if there is none) and resolved properties of each resource that applies."""
+        for logical_id, resource in self.template["Resources"].items():
+            if "Condition" in resource and not self.deployment.holds(resource["Condition"]):
+                continue
+            properties = self.deployment.resolve(resource.get("Properties", {}))
+            yield resource["Type"], logical_id, self.deployment.references.get(logical_id, ""), properties
 
 
 def upload(aws: Aws, artefacts: Artefacts) -> dict[str, str]:
@@ -206,6 +214,7 @@ def arn_of(resource_type: str, physical_id: str, region: str, account: str) -> s
         "AWS::IAM::Role": f"arn:aws:iam::{account}:role/{physical_id}",
         "AWS::Logs::LogGroup": f"arn:aws:logs:{region}:{account}:log-group:{physical_id}",
         "AWS::SQS::Queue": f"arn:aws:sqs:{region}:{account}:{queue}",
+        "AWS::Events::Rule": f"arn:aws:events:{region}:{account}:rule/{physical_id}",
         "AWS::CloudWatch::Alarm": f"arn:aws:cloudwatch:{region}:{account}:alarm:{physical_id}",
     }
     return patterns.get(resource_type)

@@ -1,6 +1,6 @@
 """The emulator process: ministack on loopback, started, watched and stopped.
 
-All its state is in memory or in one work folder, and it runs under the guardian, so nothing of it outlives this
+All its state is in memory or in one work folder, and it runs under the supervisor, so nothing of it outlives this
 process.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import urllib3
 
 from local.errors import EmulatorError
-from local.processes import GuardedProcess
+from local.processes import SupervisedProcess
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"  # where boto3 presigns SigV2 unless told otherwise: the best place to notice that nobody told it
@@ -59,10 +59,10 @@ class Emulator:
         if self._process.ended:
             raise EmulatorError(f"The emulator ended unexpectedly.\n{last_lines(self.log_path)}".rstrip())
 
-    def _started(self) -> GuardedProcess:
+    def _started(self) -> SupervisedProcess:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("wb") as log:
-            return GuardedProcess(
+            return SupervisedProcess(
                 [sys.executable, "-m", "ministack"],
                 work_folder=self.work_folder,
                 cwd=self.work_folder,

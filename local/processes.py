@@ -1,4 +1,4 @@
-"""Child processes that never outlive this one: each runs under the guardian."""
+"""Child processes that never outlive this one: each runs under the supervisor."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-GUARDIAN = Path(__file__).with_name("guardian.py")
-STOP_SECONDS = 60.0  # far more than the guardian takes; it must not be cut short
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
+STOP_SECONDS = 60.0  # far more than the supervisor takes; it must not be cut short
 
 
-class GuardedProcess:
+class SupervisedProcess:
     """A command and everything that it starts. `stop` ends all of it; so does the end of this process."""
 
     def __init__(
@@ -27,7 +27,7 @@ class GuardedProcess:
     ) -> None:
         """Start `command`. `work_folder` is deleted when it has ended, whatever the reason."""
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(GUARDIAN), str(work_folder or ""), *map(str, command)],
+            [sys.executable, "-I", str(SUPERVISOR), str(work_folder or ""), *map(str, command)],
             stdin=subprocess.PIPE,
             stdout=stdout,
             stderr=stderr,
@@ -37,8 +37,8 @@ class GuardedProcess:
         )
 
     @property
-    def guardian_id(self) -> int:
-        """Process id of the guardian, below which the command and all that it starts are."""
+    def supervisor_id(self) -> int:
+        """Process id of the supervisor, below which the command and all that it starts are."""
         return self._process.pid
 
     @property

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from local import adapter, artefacts, deployment
+from local import artefacts, deployment
 from local import template as templates
+from local.adapter import comparison, reapply, template_changes
 from local.artefacts import Artefacts
 from local.deployment import STAGE, Aws, Stack
 from local.emulator import REGION, SYSTEM_PATH, Emulator
@@ -123,13 +124,13 @@ class EmbeddedAws:
         api_url = f"{emulator.endpoint_url}/{STAGE}"
         locations = deployment.upload(self.admin, built)
         environments = self._environments(template, built, emulator, api_url)
-        adapted = adapter.adapted(template, locations, environments)
+        adapted = template_changes.adapted(template, locations, environments)
         self.stack = deployment.create_stack(self.admin, adapted, self._parameters)
         deployment.map_api(self.admin, self.stack.physical_id("RestApi"), api_url)
 
         self._progress("Reapplying what the emulator drops, and comparing it with the template")
-        adapter.reapply(self.admin, self.stack)
-        adapter.check(self.admin, self.stack)
+        reapply.reapply(self.admin, self.stack)
+        comparison.check(self.admin, self.stack)
 
         self.access = self._access(emulator, api_url, log_folder)
         self.aws = Aws(emulator.endpoint_url, REGION, self.access.access_key_id, self.access.secret_access_key)
@@ -156,7 +157,10 @@ class EmbeddedAws:
         environments = {}
         for logical_id in built.functions:
             # A later layer covers an earlier one.
-            layers = [opt[layer] for layer in reversed(adapter.layers_of(template["Resources"][logical_id], template))]
+            layers = [
+                opt[layer]
+                for layer in reversed(template_changes.layers_of(template["Resources"][logical_id], template))
+            ]
             environments[logical_id] = {
                 "PATH": os.pathsep.join([*(str(layer / "bin") for layer in layers), SYSTEM_PATH]),
                 "PYTHONPATH": os.pathsep.join(str(layer / "python") for layer in layers),

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.guardian import descendants, parent_ids
+from local.supervisor import descendants, parent_ids
 
 INTERVAL_SECONDS = 0.5
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -59,7 +59,7 @@ def _use() -> dict[tuple[int, str], float]:
     emulators = {
         process
         for process in below
-        if b"ministack\0" in _read(process, "cmdline") and b"guardian" not in _read(process, "cmdline")
+        if b"ministack\0" in _read(process, "cmdline") and b"supervisor" not in _read(process, "cmdline")
     }
     found = dict(_times(os.getpid(), "clients"))
     for process in below:

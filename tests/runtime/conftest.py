@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from local import adapter
 from local import template as templates
+from local.adapter import template_changes
 from local.stack import PROJECT, EmbeddedAws
 from tests.runtime.artefacts import SAM_BUILDS
 from tests.runtime.functions import Functions
@@ -44,7 +44,7 @@ def functions(
         for logical_id, physical_id in stack.access.functions.items():
             folder = tmp_path_factory.mktemp(logical_id)
             opt = folder / "opt"
-            for layer in adapter.layers_of(built["Resources"][logical_id], built):
+            for layer in template_changes.layers_of(built["Resources"][logical_id], built):
                 shutil.copytree(SAM_BUILD / layer, opt, dirs_exist_ok=True)
             shutil.copytree(SAM_BUILD / logical_id, folder / "task")
             properties = stack.stack.deployment.resolve(stack.stack.template["Resources"][logical_id]["Properties"])

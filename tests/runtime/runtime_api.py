@@ -19,8 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
-from local.guardian import descendants, parent_ids
-from local.processes import GuardedProcess
+from local.processes import SupervisedProcess
+from local.supervisor import descendants, parent_ids
 
 API = "/2018-06-01/runtime"
 START_SECONDS = 300.0
@@ -140,7 +140,7 @@ class LambdaEnvironment:
             "PYTHONDONTWRITEBYTECODE": "1",  # /var/task and /opt can't be written to
             **variables,
         }
-        self._process: GuardedProcess | None = None
+        self._process: SupervisedProcess | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -181,12 +181,12 @@ class LambdaEnvironment:
     def processor_seconds(self) -> float:
         """User and system time of the function's process so far."""
         assert self._process
-        below = descendants(self._process.guardian_id, parent_ids())
+        below = descendants(self._process.supervisor_id, parent_ids())
         fields = [Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split() for process in below]
         return sum(int(field[11]) + int(field[12]) for field in fields) / os.sysconf("SC_CLK_TCK")
 
     def _start(self) -> None:
         with self._log.open("wb") as log:
-            self._process = GuardedProcess(
+            self._process = SupervisedProcess(
                 self._command, cwd=self._task, env=self._variables, stdout=log, stderr=subprocess.STDOUT
             )

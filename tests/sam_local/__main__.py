@@ -22,7 +22,7 @@ from typing import Any
 import requests
 
 from local.emulator import reserved_port
-from local.processes import GuardedProcess
+from local.processes import SupervisedProcess
 from local.sam_local import SamLocal, serving
 from local.sample import write_sample
 from local.stack import PROJECT, EmbeddedAws
@@ -109,7 +109,7 @@ def started_api(files: SamLocal, environment: dict[str, str], log_path: Path, po
     command = [*typed("start-api", files), "--port", str(port)]
     say(" ".join(command[1:]))
     with log_path.open("wb") as log:
-        process = GuardedProcess(command, env=environment, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
+        process = SupervisedProcess(command, env=environment, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + START_API_SECONDS
         while "Running on" not in log_path.read_text(errors="replace"):

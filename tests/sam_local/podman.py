@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.processes import GuardedProcess
+from local.processes import SupervisedProcess
 from local.stack import PROJECT
 
 RUNTIME = Path(__file__).with_name("runc_without_rlimits.py")
@@ -56,7 +56,7 @@ class Podman:
         """Speak Docker's API on `docker_host`."""
         log_path = self._folder / "service.log"
         with log_path.open("wb") as log:
-            process = GuardedProcess(
+            process = SupervisedProcess(
                 [*self._command, "system", "service", "--time=0", self.docker_host],
                 stdout=log,
                 stderr=subprocess.STDOUT,

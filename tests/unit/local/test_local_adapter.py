@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from local import adapter
 from local import template as templates
+from local.adapter import api_words, comparison, reapply, template_changes
 from local.deployment import Aws, Stack
 from local.errors import TemplateMismatch
 from local.template import Deployment
@@ -44,7 +44,7 @@ def test_only_sources_environment_timeouts_and_the_refusal_of_plain_http_differ_
     built = [logical_id for logical_id, resource in template["Resources"].items() if "Serverless::" in resource["Type"]]
     locations = {logical_id: f"s3://artefacts/{logical_id}.zip" for logical_id in built}
 
-    result = adapter.adapted(template, locations, {"ApiFunction": {"TMPDIR": "/somewhere"}})
+    result = template_changes.adapted(template, locations, {"ApiFunction": {"TMPDIR": "/somewhere"}})
 
     assert template == untouched
     changed = {name for name in untouched["Resources"] if result["Resources"].get(name) != untouched["Resources"][name]}
@@ -56,7 +56,7 @@ def test_only_sources_environment_timeouts_and_the_refusal_of_plain_http_differ_
         after["Properties"].pop("ContentUri", None)
         after["Properties"].get("Environment", {}).get("Variables", {}).pop("TMPDIR", None)
         before["Properties"].pop("ContentUri", None)
-        if after["Properties"].get("Timeout") == adapter.TIMEOUT_SECONDS > before["Properties"]["Timeout"]:
+        if after["Properties"].get("Timeout") == template_changes.TIMEOUT_SECONDS > before["Properties"]["Timeout"]:
             after["Properties"]["Timeout"] = before["Properties"]["Timeout"]
         assert after == before
 
@@ -67,25 +67,25 @@ def test_functions_get_their_artefact_and_keep_their_own_variables() -> None:
         "Properties": {"Environment": {"Variables": {"A": "1", "PUBLIC_URL": "https://x"}}},
     }
 
-    result = adapter.adapted(
+    result = template_changes.adapted(
         {"Resources": {"F": function}}, {"F": "s3://a/F.zip"}, {"F": {"PUBLIC_URL": "http://127.0.0.1:1/v1"}}
     )
 
     assert result["Resources"]["F"]["Properties"] == {
         "CodeUri": "s3://a/F.zip",
-        "Timeout": adapter.TIMEOUT_SECONDS,
+        "Timeout": template_changes.TIMEOUT_SECONDS,
         "Environment": {"Variables": {"A": "1", "PUBLIC_URL": "http://127.0.0.1:1/v1"}},
     }
 
 
 def test_a_bucket_policy_keeps_what_is_not_about_plain_http() -> None:
-    result = adapter.adapted({"Resources": {"P": policy(TLS_ONLY, OTHER_DENIAL)}}, {}, {})
+    result = template_changes.adapted({"Resources": {"P": policy(TLS_ONLY, OTHER_DENIAL)}}, {}, {})
 
     assert result["Resources"]["P"]["Properties"]["PolicyDocument"]["Statement"] == [OTHER_DENIAL]
 
 
 def test_a_bucket_policy_that_only_refuses_plain_http_is_not_deployed() -> None:
-    result = adapter.adapted({"Resources": {"P": policy(TLS_ONLY)}}, {}, {})
+    result = template_changes.adapted({"Resources": {"P": policy(TLS_ONLY)}}, {}, {})
 
     assert result["Resources"] == {}
 
@@ -101,7 +101,7 @@ def test_a_function_gets_the_layers_that_it_lists_and_no_other() -> None:
         },
     }
 
-    assert adapter.layers_of(template["Resources"]["F"], template) == ["Everywhere", "Conditional"]
+    assert template_changes.layers_of(template["Resources"]["F"], template) == ["Everywhere", "Conditional"]
 
 
 # ---------------------------------------------------------------- in the API's words
@@ -113,7 +113,7 @@ def test_lifecycle_rules_are_translated() -> None:
         {"Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2}},
     ]
 
-    assert adapter.lifecycle_rules({"Rules": rules}) == {
+    assert api_words.lifecycle_rules({"Rules": rules}) == {
         "Rules": [
             {"Status": "Enabled", "Filter": {"Prefix": "jobs/"}, "ID": "a", "Expiration": {"Days": 1}},
             {
@@ -127,7 +127,7 @@ def test_lifecycle_rules_are_translated() -> None:
 
 def test_an_unknown_lifecycle_element_is_refused_by_name() -> None:
     with pytest.raises(TemplateMismatch, match="NoncurrentVersionExpiration"):
-        adapter.lifecycle_rules({"Rules": [{"Status": "Enabled", "NoncurrentVersionExpiration": {}}]})
+        api_words.lifecycle_rules({"Rules": [{"Status": "Enabled", "NoncurrentVersionExpiration": {}}]})
 
 
 def test_who_may_call_what_is_read_from_the_openapi_body() -> None:
@@ -138,7 +138,7 @@ def test_who_may_call_what_is_read_from_the_openapi_body() -> None:
         }
     }
 
-    assert adapter.method_authorization(body) == {
+    assert api_words.method_authorization(body) == {
         "POST /jobs": "AWS_IAM",
         "GET /d/{token}": "NONE",
         "HEAD /d/{token}": "NONE",
@@ -148,7 +148,7 @@ def test_who_may_call_what_is_read_from_the_openapi_body() -> None:
 def test_method_settings_get_the_key_that_a_stage_keeps_them_under() -> None:
     settings = [{"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": 100}]
 
-    assert adapter.method_settings(settings) == {"*/*": {"throttlingRateLimit": 100}}
+    assert api_words.method_settings(settings) == {"*/*": {"throttlingRateLimit": 100}}
 
 
 # ---------------------------------------------------------------- comparing
@@ -167,7 +167,7 @@ def test_method_settings_get_the_key_that_a_stage_keeps_them_under() -> None:
     ids=str,
 )
 def test_the_same_in_another_spelling_is_no_difference(wanted: Any, actual: Any) -> None:
-    assert list(adapter.compare(wanted, actual, "X")) == []
+    assert list(comparison.compare(wanted, actual, "X")) == []
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_the_same_in_another_spelling_is_no_difference(wanted: Any, actual: Any)
 )
 def test_a_difference_is_named_with_its_place(wanted: Any, actual: Any, place: str) -> None:
     with pytest.raises(AssertionError, match=f"^{place}: the template says"):
-        raise AssertionError(*adapter.compare(wanted, actual, "X"))
+        raise AssertionError(*comparison.compare(wanted, actual, "X"))
 
 
 # ---------------------------------------------------------------- after the deployment
@@ -226,11 +226,11 @@ def test_what_was_dropped_is_reapplied_and_then_no_difference_is_left() -> None:
     aws = cast(Aws, OneService(ForgetfulS3()))
     stack = stack_of({"Type": "AWS::S3::Bucket", "Properties": {"LifecycleConfiguration": LIFECYCLE}})
     with pytest.raises(TemplateMismatch, match=r"Thing\.LifecycleConfiguration"):
-        adapter.check(aws, stack)
+        comparison.check(aws, stack)
 
-    adapter.reapply(aws, stack)
+    reapply.reapply(aws, stack)
 
-    adapter.check(aws, stack)
+    comparison.check(aws, stack)
 
 
 @pytest.mark.parametrize(
@@ -243,18 +243,18 @@ def test_what_was_dropped_is_reapplied_and_then_no_difference_is_left() -> None:
 )
 def test_what_nobody_taught_the_adapter_to_check_is_a_difference(resource: dict[str, Any]) -> None:
     with pytest.raises(TemplateMismatch, match="cannot be checked; teach it"):
-        adapter.check(cast(Aws, OneService(ForgetfulS3())), stack_of(resource))
+        comparison.check(cast(Aws, OneService(ForgetfulS3())), stack_of(resource))
 
 
 def test_a_resource_that_was_not_deployed_is_a_difference() -> None:
     stack = Stack("s", {"Resources": {"Thing": {"Type": "AWS::S3::Bucket"}}}, Deployment({}, {}, {}), {})
 
     with pytest.raises(TemplateMismatch, match=r"Thing .* was not deployed"):
-        adapter.check(cast(Aws, OneService(ForgetfulS3())), stack)
+        comparison.check(cast(Aws, OneService(ForgetfulS3())), stack)
 
 
 def test_a_resource_whose_condition_does_not_hold_is_not_expected() -> None:
     resource = {"Type": "AWS::Kinesis::Stream", "Condition": "Never", "Properties": {"ShardCount": 1}}
     stack = stack_of(resource, Never={"Fn::Equals": ["a", "b"]})
 
-    adapter.check(cast(Aws, OneService(ForgetfulS3())), stack)
+    comparison.check(cast(Aws, OneService(ForgetfulS3())), stack)

@@ -1,4 +1,4 @@
-"""The guardian: whatever a command starts ends with its owner, and so does the work folder."""
+"""The supervisor: whatever a command starts ends with its owner, and so does the work folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import GuardedProcess
+from local.processes import SupervisedProcess
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -28,8 +28,8 @@ STUBBORN = f"trap '' TERM\n{COMMAND}"
 OWNER = """
 import sys, time
 from pathlib import Path
-from local.processes import GuardedProcess
-GuardedProcess(["sh", "-c", sys.argv[2], "sh", sys.argv[1]], work_folder=Path(sys.argv[1]))
+from local.processes import SupervisedProcess
+SupervisedProcess(["sh", "-c", sys.argv[2], "sh", sys.argv[1]], work_folder=Path(sys.argv[1]))
 time.sleep(600)
 """
 
@@ -64,7 +64,7 @@ def work_folder(tmp_path: Path) -> Path:
 
 
 def test_stopping_ends_stubborn_and_detached_descendants(work_folder: Path) -> None:
-    process = GuardedProcess(["sh", "-c", STUBBORN, "sh", str(work_folder)], work_folder=work_folder)
+    process = SupervisedProcess(["sh", "-c", STUBBORN, "sh", str(work_folder)], work_folder=work_folder)
     assert wait_for(lambda: len(pids_in(work_folder)) == 2)
     pids = pids_in(work_folder)
 
@@ -90,6 +90,6 @@ def test_the_death_of_the_owner_ends_all_of_it(work_folder: Path, number: signal
 
 
 def test_a_command_that_ends_gives_its_output_and_status() -> None:
-    process = GuardedProcess(["sh", "-c", "echo hello; exit 3"], stdout=subprocess.PIPE)
+    process = SupervisedProcess(["sh", "-c", "echo hello; exit 3"], stdout=subprocess.PIPE)
 
     assert process.wait() == (b"hello\n", 3)

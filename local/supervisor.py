@@ -1,11 +1,11 @@
 """Runs one command and leaves nothing behind, however its owner ends.
 
 The emulator starts function processes, which start ffmpeg processes, some of them in sessions of their own. Only a
-process that outlives its owner can promise that all of them go: so the owner starts this guardian, keeps the write
-end of its standard input open, and the guardian ends everything and deletes the work folder as soon as that pipe
+process that outlives its owner can promise that all of them go: so the owner starts this supervisor, keeps the write
+end of its standard input open, and the supervisor ends everything and deletes the work folder as soon as that pipe
 closes. It closes on a clean stop, on Ctrl-C, and when the owner is killed.
 
-Run as a script with the standard library only: `python guardian.py WORK_FOLDER COMMAND...`; an empty WORK_FOLDER
+Run as a script with the standard library only: `python supervisor.py WORK_FOLDER COMMAND...`; an empty WORK_FOLDER
 means that there is none to delete.
 """
 
@@ -50,7 +50,7 @@ def parent_ids() -> dict[int, int]:
 
 
 def descendants(ancestor: int, parents: dict[int, int]) -> set[int]:
-    """Every process below `ancestor`. Orphans count too: the guardian is their reaper, so they hang below it."""
+    """Every process below `ancestor`. Orphans count too: the supervisor is their reaper, so they hang below it."""
     found: set[int] = set()
     wave = {ancestor}
     while wave:
