@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from local import adapter
 from local import template as templates
+from local.adapter import template_changes
 from tests.runtime.conftest import LAMBDA_PYTHON, SAM_BUILD
 from tests.runtime.functions import example
 from tests.runtime.runtime_api import LambdaEnvironment
@@ -71,7 +71,7 @@ class Mounted:
 @pytest.fixture
 def mounted(name: str, tmp_path: Path) -> Mounted:
     opt = tmp_path / "opt"
-    for layer in adapter.layers_of(TEMPLATE["Resources"][name], TEMPLATE):
+    for layer in template_changes.layers_of(TEMPLATE["Resources"][name], TEMPLATE):
         shutil.copytree(SAM_BUILD / layer, opt, dirs_exist_ok=True)
     task = shutil.copytree(SAM_BUILD / name, tmp_path / "task")
     return Mounted(TEMPLATE["Resources"][name]["Properties"]["Handler"], task, opt)
