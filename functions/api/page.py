@@ -73,7 +73,7 @@ def _content(job: Job, settings: ApiSettings) -> str:
             return _without_script(texts["no-script-upload"])
         case Status.PROCESSING:
             return (
-                f'<progress max="1" value="{job.progress}" aria-label="Resampling">{job.progress:.0%}</progress>'
+                f'<progress max="1" value="{job.progress}" aria-label="Conversion">{job.progress:.0%}</progress>'
                 + _without_script(texts["no-script-refresh"])
             )
         case Status.READY:

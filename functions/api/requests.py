@@ -45,7 +45,9 @@ def parse_job_request(body: str | None, *, is_base64: bool = False) -> JobReques
         raise InvalidRequest("The body must be a JSON object.")
     for name in values:
         if name not in JOB_FIELDS:
-            raise InvalidRequest(f"{name[:100]} is unknown; known are {', '.join(JOB_FIELDS)}.", field=name[:100])
+            raise InvalidRequest(
+                f"{name[:100]} is not a field of a job. Fields: {', '.join(JOB_FIELDS)}.", field=name[:100]
+            )
     return JobRequest(_filename(values), _size_bytes(values), Conversion.from_json(values))
 
 

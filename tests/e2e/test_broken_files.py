@@ -62,7 +62,7 @@ CASES = [
     Case("silent-movie.mp4", lambda path, _: broken.silent_movie(path), "no-audio", "a video without sound"),
     Case("script.wav", broken.ffconcat_script, "unsupported-format", "a list of other files"),
     Case("playlist.wav", broken.hls_playlist, "unsupported-format", "a playlist"),
-    Case("noise.mp3", noise, "unsupported-format", "no audio format that is known"),
+    Case("noise.mp3", noise, "unsupported-format", "not in a supported audio format"),
     Case("damaged.flac", damaged_flac, "corrupt-audio", "damaged"),
 ]
 

@@ -65,7 +65,7 @@ def choose(page: Page, path: Path) -> None:
 def delete_now(page: Page) -> None:
     page.get_by_role("button", name="Delete now").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("The file is deleted. Nothing of it is kept.").first).to_be_visible()
+    expect(page.get_by_text("The file is deleted. No copy is kept.").first).to_be_visible()
 
 
 def test_a_file_goes_all_the_way_through_the_page(service: Service, window: Visitor, wav: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_file_goes_all_the_way_through_the_page(service: Service, window: Visi
     assert decode(service.programs, Path(first.value.path()), 32_000).sample_frames == 64_000
     service.after_window(job["id"])
     page.clock.fast_forward(1000 * WINDOW_SECONDS)
-    expect(page.get_by_text("Nothing of it is kept.").first).to_be_visible()
+    expect(page.get_by_text("No copy is kept.").first).to_be_visible()
 
 
 def test_a_reloaded_page_can_still_start_the_download_again(window: Visitor, ready: dict[str, Any]) -> None:
@@ -142,7 +142,7 @@ def test_another_window_learns_that_the_link_is_spent(service: Service, window: 
 
     page.get_by_role("button", name="Download").click()
 
-    expect(page.get_by_text("The link was used, and it works only once.").first).to_be_visible()
+    expect(page.get_by_text("This link has already been used.").first).to_be_visible()
     expect(page.get_by_role("link", name="Start the download again")).to_have_count(0)
 
 
@@ -157,7 +157,7 @@ def test_without_javascript_the_form_downloads(browser: Browser, ready: dict[str
         assert Path(download.value.path()).stat().st_size > 10_000
 
         page.goto(ready["link"])
-        expect(page.get_by_text("The link was used, and it works only once.")).to_be_visible()
+        expect(page.get_by_text("This link has already been used.")).to_be_visible()
         assert window.complaints == []
 
 
@@ -191,9 +191,9 @@ def test_an_upload_that_breaks_off_begins_again(service: Service, window: Visito
     page.route(f"**/{service.uploads}/**", break_once)
     choose(page, wav)
 
-    expect(page.get_by_text("The connection broke off.", exact=True)).to_be_visible()
+    expect(page.get_by_text("The connection was lost.", exact=True)).to_be_visible()
     page.get_by_role("button", name="Try again now").click()
-    expect(page.get_by_text("The file has arrived.").first).to_be_visible()
+    expect(page.get_by_text("The upload is complete.").first).to_be_visible()
     page.clock.resume()
     expect(page.get_by_role("button", name="Download")).to_be_visible()
     assert broken
@@ -225,9 +225,9 @@ def test_a_dropped_file_is_taken_and_a_wrong_one_is_refused_before_it_is_sent(
     page.goto(job["link"])
 
     drop(page, {"empty.wav": b""})
-    expect(page.get_by_role("alert")).to_have_text("empty.wav is empty (or a folder).")
+    expect(page.get_by_role("alert")).to_have_text("empty.wav is empty, or it is a folder. Please choose another file.")
     drop(page, {"a.wav": b"1", "b.wav": b"2"})
-    expect(page.get_by_role("alert")).to_contain_text("One file at a time")
+    expect(page.get_by_role("alert")).to_contain_text("This link takes one file.")
     drop(page, {"dropped.wav": song(files / "short.wav", seconds=0.2).read_bytes()})
 
     expect(page.get_by_role("button", name="Download")).to_be_visible()
@@ -321,7 +321,7 @@ def test_a_failed_file_says_why_and_what_helps(service: Service, window: Visitor
 
     choose(page, text)
 
-    expect(page.get_by_text("This file could not be resampled.").first).to_be_visible()
+    expect(page.get_by_text("This file could not be converted.").first).to_be_visible()
     expect(page.get_by_text("Convert the file to one of these")).to_be_visible()
     delete_now(page)
 
@@ -387,8 +387,8 @@ STATES: dict[str, tuple[dict[str, Any], str]] = {
     "processing": ({"status": "processing", "progress": 0.43, "source": SOURCE}, "43 %"),
     "ready": ({"status": "ready", "source": SOURCE, "result": RESULT, "warnings": [NOTICE]}, "The link works once"),
     "unchanged": ({"status": "ready", "source": SOURCE, "result": {**RESULT, "passthrough": True}}, "byte for byte"),
-    "claimed": ({"status": "claimed", "source": SOURCE, "result": RESULT}, "If that was not you"),
-    "purged": ({"status": "purged"}, "Nothing of it is kept"),
+    "claimed": ({"status": "claimed", "source": SOURCE, "result": RESULT}, "If you did not use it"),
+    "purged": ({"status": "purged"}, "No copy is kept"),
     "failed": ({"status": "failed", "error": NOTICE}, "Get a complete copy"),
     "expired": ({"status": "expired", "result": RESULT}, "Nobody downloaded the file in time"),
     "never-uploaded": ({"status": "expired"}, "Nobody uploaded a file in time"),
@@ -458,15 +458,15 @@ def test_what_only_the_page_knows_is_open_to_everybody(service: Service, window:
     wire.send("Network.emulateNetworkConditions", FAST)
     page.route(f"**/{service.uploads}/**", lambda route: route.abort("connectionreset"))
     choose(page, long)
-    expect(page.get_by_text("The connection broke off.", exact=True)).to_be_visible()
-    expect(page.get_by_role("status")).to_have_text("The connection broke off. The upload begins again by itself.")
+    expect(page.get_by_text("The connection was lost.", exact=True)).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("The connection was lost. The upload starts again by itself.")
     assert_open_to_everybody(window, "broken off")
 
     window.freeze()  # it would begin again by itself
     expect(page.get_by_role("button", name="Try again now")).to_be_visible()
     page.unroute(f"**/{service.uploads}/**")
     page.get_by_role("button", name="Try again now").click()
-    expect(page.get_by_text("The file has arrived.").first).to_be_visible()
+    expect(page.get_by_text("The upload is complete.").first).to_be_visible()
     page.clock.resume()
     assert_open_to_everybody(window, "arrived")
 

@@ -18,7 +18,7 @@ def openapi(server_url: str) -> Schema:
         "info": {
             "title": "Audio Resampler",
             "version": API_VERSION,
-            "description": "Audio in, 32 kHz MP3 out, one download, nothing kept.",
+            "description": "Converts audio to 32 kHz MP3. Each result can be downloaded once; nothing is kept.",
         },
         "servers": [{"url": server_url}],
         "paths": paths(),
@@ -30,7 +30,7 @@ def openapi(server_url: str) -> Schema:
                     "type": "apiKey",
                     "in": "header",
                     "name": "Authorization",
-                    "description": "AWS Signature Version 4, service execute-api; the caller needs execute-api:Invoke.",
+                    "description": "AWS Signature Version 4 for execute-api. The caller needs execute-api:Invoke.",
                     "x-amazon-apigateway-authtype": "awsSigv4",
                 }
             },

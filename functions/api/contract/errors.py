@@ -22,37 +22,37 @@ from audiojobs.errors import (
 
 ERRORS: dict[type[AudioJobError], tuple[str, AudioJobError]] = {
     InvalidRequest: (
-        "A field is missing, unknown, of the wrong type, or impossible with another; `field` names it.",
+        "A field is missing, unknown, of the wrong type, or impossible with another. `field` names it.",
         InvalidRequest("size_bytes must be a whole number, 1 or more.", field="size_bytes"),
     ),
-    JobNotFound: ("No such job, or a link whose secret is wrong: the two are never told apart.", JobNotFound()),
+    JobNotFound: ("The job does not exist, or the link is wrong. The answer never tells which.", JobNotFound()),
     JobNotReady: (
-        "There is no result yet, so ask again later; or the conversion failed, and `detail` says why.",
+        "There is no result yet: ask again later. Or the conversion failed: `detail` says why.",
         JobNotReady(),
     ),
-    AlreadyDownloaded: ("The link is spent, or the file was deleted.", AlreadyDownloaded()),
-    LinkExpired: ("Nobody came in time; upload and result are deleted.", LinkExpired()),
+    AlreadyDownloaded: ("The link has been used, or the file was deleted.", AlreadyDownloaded()),
+    LinkExpired: ("Nobody uploaded or downloaded the file in time. Upload and result are deleted.", LinkExpired()),
     UploadTooLarge: (
-        "More than the operator allows (the parameter MaxUploadMegabytes).",
+        "Larger than the operator allows (MaxUploadMegabytes), or more sound than can be converted in the time limit.",
         UploadTooLarge("size_bytes may be at most 2048000000."),
     ),
     UploadReplaced: (
-        "A newer upload of the same key came before this one was read; it has a job of its own.",
+        "A newer upload of the same key replaced this one before it was read. The newer one has a job of its own.",
         UploadReplaced(),
     ),
-    UnsupportedFormat: ("Not an audio format that is read here, whatever its name says.", UnsupportedFormat()),
-    NoAudio: ("An empty file, a header without sound, or a video without a sound track.", NoAudio()),
-    CorruptAudio: ("Damaged beyond decoding.", CorruptAudio()),
+    UnsupportedFormat: ("The file is not in a supported audio format. Its name does not matter.", UnsupportedFormat()),
+    NoAudio: ("The file is empty, has a header without sound, or is a video without a sound track.", NoAudio()),
+    CorruptAudio: ("The file is damaged and cannot be decoded.", CorruptAudio()),
     TruncatedAudio: (
-        "Shorter than the file itself declares; `allow_partial` takes what there is, with this as a warning.",
+        "The file is shorter than it declares. `allow_partial` converts what is there, with this as a warning.",
         TruncatedAudio(),
     ),
-    TimeLimit: ("Not done in the 15 minutes that a function has, three times.", TimeLimit()),
+    TimeLimit: ("The conversion did not finish within 15 minutes, three times.", TimeLimit()),
     InternalError: (
-        "Our fault; the upload is still there, and the operator can send the event again.",
+        "This is our fault. The upload is still there, and the operator can start the conversion again.",
         InternalError(),
     ),
 }
-"""What each code means, and one such error. ``job-busy`` is for logs alone: no caller meets it."""
+"""What each code means, and one such error. ``job-busy`` appears in logs only."""
 
 OF_A_JOB = (FileError, TimeLimit)

@@ -82,7 +82,7 @@ def error_example(kind: type[AudioJobError]) -> Schema:
 
 
 def signed_call(operation_id: str, summary: str, responses: Schema, **more: Any) -> Schema:
-    refused = {"403": refusal("Not signed, wrongly signed, or not allowed")}
+    refused = {"403": refusal("The call is not signed, wrongly signed, or not allowed")}
     return {
         "operationId": operation_id,
         "summary": summary,
@@ -105,9 +105,9 @@ def open_call(operation_id: str, summary: str, responses: Schema, **more: Any) -
 def gateway_responses() -> Schema:
     """What API Gateway can answer to any call by itself."""
     return {
-        "429": refusal("Too many calls at the same time; try again"),
-        "502": refusal("The function broke off; try again"),
-        "504": refusal("No answer in time; try again"),
+        "429": refusal("Too many calls at the same time. Try again"),
+        "502": refusal("The function failed. Try again"),
+        "504": refusal("No answer in time. Try again"),
     }
 
 

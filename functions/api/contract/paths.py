@@ -35,7 +35,7 @@ from audiojobs.errors import (
 def paths() -> Schema:
     job_id = parameter("path", "id", "The job's id.", {"type": "string"}, JOB_ID)
     token = parameter(
-        "path", "token", "The job's id and the link's secret, joined by a dot.", {"type": "string"}, TOKEN
+        "path", "token", "The job's id and the link's secret, separated by a dot.", {"type": "string"}, TOKEN
     )
     return {
         "/jobs": {
@@ -43,18 +43,18 @@ def paths() -> Schema:
                 "createJob",
                 "Create a job and get a presigned URL for its upload",
                 {
-                    "201": json_response("The job, how to upload, and the one-time link", "CreatedJob"),
+                    "201": json_response("The job, its upload URL and its one-time link", "CreatedJob"),
                     **problems(InvalidRequest, UploadTooLarge),
                 },
                 requestBody={
                     "required": True,
-                    "description": "What file is to come, and what MP3 is wanted; only `filename` is required.",
+                    "description": "The file to be uploaded and the MP3 wanted. Only `filename` is required.",
                     "content": {"application/json": media_type("JobRequest")},
                 },
             ),
             "get": signed_call(
                 "listJobs",
-                "The jobs of a direct upload, newest first",
+                "List the jobs of a direct upload, newest first",
                 {"200": json_response("A page of jobs", "JobList"), **problems(InvalidRequest)},
                 parameters=[
                     {
@@ -66,14 +66,14 @@ def paths() -> Schema:
                     parameter(
                         "query",
                         "limit",
-                        "Jobs a page.",
+                        "Number of jobs on a page.",
                         {"type": "integer", "minimum": 1, "maximum": MAX_LISTED_JOBS, "default": DEFAULT_LISTED_JOBS},
                         50,
                     ),
                     parameter(
                         "query",
                         "next_token",
-                        "The `next_token` of the page before.",
+                        "The `next_token` of the previous page.",
                         {"type": "string"},
                         PAGE_TOKEN,
                     ),
@@ -82,18 +82,20 @@ def paths() -> Schema:
         },
         "/jobs/{id}": {
             "parameters": [job_id],
-            "get": signed_call("getJob", "The job", {"200": json_response("The job", "Job"), **problems(JobNotFound)}),
+            "get": signed_call(
+                "getJob", "Get a job", {"200": json_response("The job", "Job"), **problems(JobNotFound)}
+            ),
             "delete": signed_call(
                 "deleteJob",
-                "Delete upload and result now",
-                {"204": {"description": "Both are gone"}, **problems(JobNotFound)},
+                "Delete the upload and the result now",
+                {"204": {"description": "Upload and result are deleted"}, **problems(JobNotFound)},
             ),
         },
         "/jobs/{id}/link": {
             "parameters": [job_id],
             "post": signed_call(
                 "renewLink",
-                "A fresh one-time link; the one before it is dead",
+                "Make a new one-time link; the old link stops working",
                 {
                     "201": json_response("The job and its new link", "LinkedJob"),
                     **problems(JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired),
@@ -104,28 +106,28 @@ def paths() -> Schema:
             "parameters": [token],
             "get": open_call(
                 "lookAtLink",
-                "The job behind a link: a page for a browser, JSON otherwise. Changes nothing",
+                "Look at the job behind a link: a page for a browser, JSON otherwise. Never changes a job",
                 {"200": or_page(json_response("The job", "SeenJob")), **problems_or_page(JobNotFound)},
             ),
             "head": open_call(
                 "lookAtLinkHead",
-                "The headers of the same. Changes nothing",
+                "Get the headers of the same. Never changes a job",
                 {
-                    "200": {"description": "There is such a link"},
+                    "200": {"description": "The link exists"},
                     "404": {"description": JobNotFound.title},
                     "500": {"description": InternalError.title},
                 },
             ),
             "post": open_call(
                 "claimLink",
-                "Claim the result: spends the link",
+                "Claim the result. This uses up the link",
                 {
-                    "200": json_response("Asked for by Prefer: the job and where its MP3 is", "ClaimedJob"),
+                    "200": json_response("The job and the URL of its MP3, if `Prefer` asks for it", "ClaimedJob"),
                     "303": {
-                        "description": "To a short-lived presigned URL of the MP3",
+                        "description": "Redirect to a short-lived presigned URL of the MP3",
                         "headers": {
                             "Location": {
-                                "description": "Where the MP3 is, for as long as the download window lasts.",
+                                "description": "The URL of the MP3. It works until the download window ends.",
                                 "schema": {"type": "string", "format": "uri"},
                                 "example": PRESIGNED_DOWNLOAD,
                             }
@@ -137,8 +139,8 @@ def paths() -> Schema:
                     parameter(
                         "header",
                         IDEMPOTENCY_KEY,
-                        "A random value of the caller's own. Should the answer get lost, the same call with the same "
-                        "key is answered again while the download window lasts; everybody else gets 410.",
+                        "A random value of your own. If the answer gets lost, the same call with the same "
+                        "key is answered again until the download window ends. Every other caller gets 410.",
                         {
                             "type": "string",
                             "minLength": MIN_KEY_CHARACTERS,
@@ -158,14 +160,14 @@ def paths() -> Schema:
             ),
             "delete": open_call(
                 "deleteByLink",
-                "Delete upload and result now",
-                {"204": {"description": "Both are gone"}, **problems_or_page(JobNotFound)},
+                "Delete the upload and the result now",
+                {"204": {"description": "Upload and result are deleted"}, **problems_or_page(JobNotFound)},
             ),
         },
         "/openapi.json": {
             "get": open_call(
                 "getOpenApi",
-                "This document",
+                "Get this document",
                 {
                     "200": {
                         "description": "OpenAPI 3.1",

@@ -11,13 +11,13 @@ from audiojobs.errors import InvalidRequest
 from audiojobs.job import Status
 
 _STATES = {
-    Status.AWAITING_UPLOAD: "the link is there, the file is not yet",
-    Status.PROCESSING: "the file is being resampled",
-    Status.READY: "the result waits for its one download",
-    Status.CLAIMED: "the link is spent, the download window is open",
+    Status.AWAITING_UPLOAD: "waits for its file",
+    Status.PROCESSING: "the file is being converted",
+    Status.READY: "the result waits for its download",
+    Status.CLAIMED: "the link has been used, and the download window is open",
     Status.PURGED: "upload and result are deleted",
     Status.FAILED: "`error` says why",
-    Status.EXPIRED: "nobody came in time",
+    Status.EXPIRED: "nobody uploaded or downloaded the file in time",
 }
 
 
@@ -45,26 +45,31 @@ def _bare_schemas() -> Schema:
             "description": f"Where the job is: {states}.",
         },
         "filename": {"type": "string", "description": "The uploader's file name."},
-        "created_at": timestamp("When the job was made, in UTC."),
+        "created_at": timestamp("When the job was created, in UTC."),
         "updated_at": timestamp("When the job last changed, in UTC."),
-        "expires_at": timestamp("From then on the link is dead."),
-        "progress": {"type": "number", "minimum": 0, "maximum": 1, "description": "How much of the work is done."},
+        "expires_at": timestamp("From this moment on the link does not work."),
+        "progress": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "The part of the conversion that is done.",
+        },
         "warnings": {
             "type": "array",
             "items": reference("Notice"),
-            "description": "What the file's owner should know of a result that is there all the same.",
+            "description": "What the owner of the file should know about the result.",
             "examples": [[EXAMPLES["Notice"]]],
         },
-        "error": nullable("Notice", "Why the job failed; null unless it did."),
-        "source": nullable("Source", "What was uploaded; null until it was looked at."),
-        "result": nullable("Result", "What came out; null until it is there."),
+        "error": nullable("Notice", "Why the job failed; otherwise null."),
+        "source": nullable("Source", "The uploaded file; null until it has been read."),
+        "result": nullable("Result", "The MP3; null until it is ready."),
     }
     upload = {**reference("Upload"), "description": "How to upload the file.", "examples": [UPLOAD]}
     link = {"type": "string", "format": "uri", "description": "The one-time link.", "examples": [LINK]}
     return {
         "JobRequest": {
             "type": "object",
-            "description": "A file that is to come, and the MP3 that is wanted.",
+            "description": "The file to be uploaded and the MP3 wanted.",
             "required": ["filename"],
             "additionalProperties": False,
             "properties": {
@@ -72,10 +77,13 @@ def _bare_schemas() -> Schema:
                     "type": "string",
                     "minLength": 1,
                     "maxLength": MAX_FILENAME_CHARACTERS,
-                    "description": "Comes back as the name of the download.",
+                    "description": "The name of the file. The download is named after it.",
                 },
                 "size_bytes": optional(
-                    "integer", "Size of the file; S3 then takes no other.", minimum=1, examples=[SOURCE["size_bytes"]]
+                    "integer",
+                    "Size of the file in bytes. S3 then accepts no other size.",
+                    minimum=1,
+                    examples=[SOURCE["size_bytes"]],
                 ),
                 "sample_rate": optional(
                     "integer",
@@ -86,98 +94,124 @@ def _bare_schemas() -> Schema:
                 ),
                 "bit_rate": optional(
                     "integer",
-                    f"Constant bit rate in bit/s, one that MP3 has at the sample rate. Without it: {DEFAULT_BIT_RATE}, "
-                    "or the highest below that the sample rate has.",
+                    f"Constant bit rate in bit/s. MP3 must have it at the sample rate. Default: {DEFAULT_BIT_RATE}, "
+                    "or the highest bit rate below that exists at the sample rate.",
                     enum=[*sorted({rate for rates in BIT_RATES.values() for rate in rates}), None],
                 ),
                 "vbr_quality": optional(
                     "integer",
-                    "Variable bit rate, 0 (best) to 9 (smallest), instead of bit_rate.",
+                    "Variable bit rate instead of `bit_rate`: 0 (best) to 9 (smallest).",
                     minimum=0,
                     maximum=9,
                     examples=[2],
                 ),
-                "channels": optional("integer", "Default: as the source, at most 2.", enum=[1, 2, None], examples=[2]),
-                "allow_partial": optional("boolean", "Take what a truncated file has.", default=False, examples=[True]),
+                "channels": optional(
+                    "integer", "Default: as in the source, at most 2.", enum=[1, 2, None], examples=[2]
+                ),
+                "allow_partial": optional(
+                    "boolean",
+                    "Convert what a truncated or damaged file still contains, with a warning.",
+                    default=False,
+                    examples=[True],
+                ),
             },
         },
-        "Job": object_schema(job, "One file on its way."),
+        "Job": object_schema(job, "One file and its conversion."),
         "CreatedJob": object_schema({**job, "link": link, "upload": upload}, "A new job."),
         "SeenJob": {
-            **object_schema(job, "A job behind its link."),
-            "properties": {**job, "upload": {**upload, "description": "Only while the job awaits its upload."}},
+            **object_schema(job, "A job, seen through its link."),
+            "properties": {
+                **job,
+                "upload": {**upload, "description": "A fresh upload URL, only while the job waits for its file."},
+            },
         },
         "ClaimedJob": object_schema(
-            {**job, "download": {**reference("Download"), "description": "Where the MP3 is."}},
-            "A job whose link is spent.",
+            {**job, "download": {**reference("Download"), "description": "How to download the MP3."}},
+            "A claimed job.",
         ),
-        "LinkedJob": object_schema({**job, "link": link}, "A job with its fresh link."),
+        "LinkedJob": object_schema({**job, "link": link}, "A job with its new link."),
         "JobList": object_schema(
             {
                 "jobs": {"type": "array", "items": reference("Job"), "description": "Newest first."},
-                "next_token": optional("string", "Gives the next page; null on the last one.", examples=[PAGE_TOKEN]),
+                "next_token": optional(
+                    "string", "Get the next page with it; null on the last page.", examples=[PAGE_TOKEN]
+                ),
             },
             "A page of jobs, newest first.",
         ),
         "Upload": object_schema(
             {
                 "method": {"type": "string", "enum": ["PUT"], "description": "The HTTP method to send the file with."},
-                "url": {"type": "string", "format": "uri", "description": "Presigned: whoever has it may upload."},
+                "url": {
+                    "type": "string",
+                    "format": "uri",
+                    "description": "Presigned: anybody with this URL can upload.",
+                },
                 "headers": {
                     "type": "object",
                     "additionalProperties": {"type": "string"},
-                    "description": "To be sent with the file, where there are any.",
+                    "description": "Headers to send with the file. Often empty.",
                 },
                 "size_bytes": {
                     "type": ["integer", "null"],
-                    "description": "The announced size, if there was one: S3 takes no other file.",
+                    "description": "The announced size in bytes, or null. S3 accepts no other size.",
                 },
-                "expires_at": timestamp("The upload must begin before."),
+                "expires_at": timestamp("The upload must begin before this moment."),
             },
             "How to upload the file.",
         ),
         "Download": object_schema(
             {
-                "url": {"type": "string", "format": "uri", "description": "Presigned: whoever has it may download."},
-                "expires_at": timestamp("A download must begin before; then the file is deleted."),
+                "url": {
+                    "type": "string",
+                    "format": "uri",
+                    "description": "Presigned: anybody with this URL can download.",
+                },
+                "expires_at": timestamp("A download must begin before this moment. Then the file is deleted."),
             },
-            "Where the MP3 is.",
+            "How to download the MP3.",
         ),
         "Source": object_schema(
             {
                 "container": {"type": "string", "description": "The kind of file."},
-                "codec": {"type": "string", "description": "How the sound is coded in it."},
+                "codec": {"type": "string", "description": "The codec of the sound."},
                 "sample_rate": {"type": "integer", "description": "In Hz."},
-                "channels": {"type": "integer", "description": "How many."},
-                "duration_seconds": optional("number", "Null where the file does not tell."),
-                "size_bytes": {"type": "integer", "description": "Of the whole file."},
+                "channels": {"type": "integer", "description": "Number of channels."},
+                "duration_seconds": optional("number", "Null if the file does not tell."),
+                "size_bytes": {"type": "integer", "description": "Size of the file."},
             },
-            "What was uploaded, in ffprobe's terms.",
+            "The uploaded file, in the terms of ffprobe.",
         ),
         "Result": object_schema(
             {
                 "sample_rate": {"type": "integer", "description": "In Hz."},
-                "bit_rate": {"type": "integer", "description": "In bit/s; the mean where it varies."},
+                "bit_rate": {"type": "integer", "description": "In bit/s. At a variable bit rate: the mean."},
                 "channels": {"type": "integer", "description": "1 or 2."},
-                "duration_seconds": {"type": "number", "description": "Of the sound, without the encoder's padding."},
-                "size_bytes": {"type": "integer", "description": "Of the download."},
+                "duration_seconds": {
+                    "type": "number",
+                    "description": "Length of the sound, without the padding of the encoder.",
+                },
+                "size_bytes": {"type": "integer", "description": "Size of the download."},
                 "passthrough": {
                     "type": "boolean",
-                    "description": "It was right already and is byte for byte the upload.",
+                    "description": "True if the upload already was what was asked for and comes back byte for byte.",
                 },
             },
             "The MP3.",
         ),
         "Notice": object_schema(
             {
-                "code": {"type": "string", "description": "Stable: one of ErrorCode, or the warning `decode-errors`."},
+                "code": {
+                    "type": "string",
+                    "description": "Stable code: one of ErrorCode, or the warning `decode-errors`.",
+                },
                 "detail": {"type": "string", "description": "A sentence for people."},
             },
             "An error or a warning.",
         ),
         "ErrorCode": {
             "type": "string",
-            "description": "Stable: the `type` of a problem document, and the `error.code` of a failed job.",
+            "description": "Stable code: the `type` of a problem document, and the `error.code` of a failed job.",
             "oneOf": [
                 {"const": kind.code, "title": kind.title, "description": meaning}
                 for kind, (meaning, _) in ERRORS.items()
@@ -190,19 +224,25 @@ def _bare_schemas() -> Schema:
             "required": ["type", "title", "status", "detail"],
             "properties": {
                 "type": {**reference("ErrorCode"), "description": "The stable code."},
-                "title": {"type": "string", "description": "What the code means, always the same."},
-                "status": {"type": "integer", "description": "That of the answer."},
-                "detail": {"type": "string", "description": "A sentence for people about this very case."},
-                "field": {"type": "string", "description": "The part of the request at fault."},
+                "title": {
+                    "type": "string",
+                    "description": "What the code means. The same for every error with this code.",
+                },
+                "status": {"type": "integer", "description": "The HTTP status."},
+                "detail": {"type": "string", "description": "A sentence for people about this error."},
+                "field": {"type": "string", "description": "The field that is wrong."},
             },
         },
         "Refusal": object_schema(
             {
                 "type": {"type": "string", "enum": ["request-refused", "internal-error"], "description": "Stable."},
-                "title": {"type": "string", "description": "What the code means, always the same."},
-                "detail": {"type": ["string", "null"], "description": "API Gateway's own words."},
+                "title": {
+                    "type": "string",
+                    "description": "What the code means. The same for every error with this code.",
+                },
+                "detail": {"type": ["string", "null"], "description": "The message of API Gateway."},
             },
-            "RFC 9457, from API Gateway itself, which can't name the status a second time. "
-            "A 500 can be one too, where no function was free.",
+            "RFC 9457, answered by API Gateway itself, without the member `status`. "
+            "A 500 can have this form, too, if no function was free.",
         ),
     }

@@ -166,7 +166,7 @@ def _probe(source: Path, container: Container, declared: Declared, folder: Path,
         return probe(source, container, folder=folder, deadline=deadline)
     except CorruptAudio as error:
         if declared.missing_bytes:
-            raise TruncatedAudio("The file ends too early; what is there can't be decoded.") from error
+            raise TruncatedAudio("The file is cut off, and the part that is there cannot be decoded.") from error
         raise
 
 
@@ -174,7 +174,7 @@ def _refuse_endless(expected_seconds: float | None, conversion: Conversion, *, s
     """What can't be done in so many ``seconds`` of one encoder's time is not begun, nor tried again by a retry."""
     if expected_seconds and expected_seconds * conversion.sample_rate > _FASTEST_SAMPLE_FRAMES_A_SECOND * seconds > 0:
         raise UploadTooLarge(
-            f"The file declares {expected_seconds / 3600:,.0f} hours of sound, more than can be converted here."
+            f"The file declares {expected_seconds / 3600:,.0f} hours of sound. That is more than can be converted."
         )
 
 
@@ -184,7 +184,7 @@ def _encode(task: Task, progress: Progress, encoders: int, started: float) -> Re
         return encode(task, progress, encoders=encoders)
     except TimeLimit:
         if progress.seconds > _SOUND_SECONDS_A_SECOND * (time.monotonic() - started):
-            raise UploadTooLarge("The file holds more sound than can be converted in the time there is.") from None
+            raise UploadTooLarge("The file contains more sound than can be converted in the time limit.") from None
         raise
 
 

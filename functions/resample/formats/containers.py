@@ -111,7 +111,7 @@ def detect(head: bytes, *, is_whole_file: bool = False) -> Container:
         return container
     if _looks_like_text(head):
         raise UnsupportedFormat(f"This is a text file. Please send {ACCEPTED}.")
-    raise UnsupportedFormat(f"This is no audio format that is known here. Please send {ACCEPTED}.")
+    raise UnsupportedFormat(f"This file is not in a supported audio format. Please send {ACCEPTED}.")
 
 
 def identify(read: Reader, size_bytes: int) -> Container:
@@ -131,7 +131,7 @@ def identify(read: Reader, size_bytes: int) -> Container:
         if offset > size_bytes:
             raise TruncatedAudio("The file ends inside the tag at its beginning.")
         if offset == size_bytes:
-            raise NoAudio("The file holds a tag and no sound.")
+            raise NoAudio("The file contains a tag and no sound.")
         # Enough must be left to tell a stream of MPEG frames from noise.
         if head_offset + len(head) - offset < HEAD_BYTES // 4 and head_offset + len(head) < size_bytes:
             head_offset, head = offset, read(offset, HEAD_BYTES)

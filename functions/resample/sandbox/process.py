@@ -80,7 +80,7 @@ def run(
     finally:
         _end(process)
     if exit_status == -signal.SIGXFSZ:
-        raise UploadTooLarge("The sound in this file is longer than what can be stored here.")
+        raise UploadTooLarge("The result of this file would be too large to store.")
     return Finished(exit_status, lines.last())
 
 

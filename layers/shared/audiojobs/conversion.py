@@ -56,7 +56,7 @@ class Conversion:
         if self.sample_rate not in BIT_RATES:
             raise InvalidRequest(f"sample_rate must be one of {_listed(sorted(BIT_RATES))} Hz.", field="sample_rate")
         if self.bit_rate is not None and self.vbr_quality is not None:
-            raise InvalidRequest("bit_rate and vbr_quality exclude each other.", field="vbr_quality")
+            raise InvalidRequest("Give bit_rate or vbr_quality, not both.", field="vbr_quality")
         if self.bit_rate is not None and self.bit_rate not in BIT_RATES[self.sample_rate]:
             rates = _listed(BIT_RATES[self.sample_rate])
             raise InvalidRequest(

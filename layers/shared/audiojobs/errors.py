@@ -3,7 +3,7 @@
 ::
 
     AudioJobError
-    ├── RequestError              the caller asked for something that can't be given
+    ├── RequestError              the caller has to change something, or wait
     │   ├── InvalidRequest        invalid-request       400
     │   ├── JobNotFound           job-not-found         404
     │   ├── JobNotReady           job-not-ready         409
@@ -47,7 +47,7 @@ class AudioJobError(Exception):
 
 
 class RequestError(AudioJobError):
-    """The caller asked for something that can't be given."""
+    """The request cannot be fulfilled: the caller has to change something, or wait."""
 
 
 class InvalidRequest(RequestError):
@@ -63,7 +63,7 @@ class InvalidRequest(RequestError):
 
 
 class JobNotFound(RequestError):
-    """No such job, or a link whose secret is wrong: the two are never told apart."""
+    """No such job, or a link with a wrong secret: the answer never tells which."""
 
     code = "job-not-found"
     title = "There is no such job"
@@ -99,34 +99,34 @@ class UploadTooLarge(FileError):
 
 
 class UploadReplaced(FileError):
-    """Another object took the place of the upload before it was read; that one has a job of its own."""
+    """A newer upload replaced this one before it was read. The newer one has a job of its own."""
 
     code = "upload-replaced"
-    title = "The file was replaced by a newer upload of the same name"
+    title = "A newer upload of the same name replaced this file"
     http_status = 409
 
 
 class UnsupportedFormat(FileError):
     code = "unsupported-format"
-    title = "This is not an audio format that can be read here"
+    title = "This file is not in a supported audio format"
     http_status = 415
 
 
 class NoAudio(FileError):
     code = "no-audio"
-    title = "There is no sound in this file"
+    title = "This file contains no sound"
     http_status = 422
 
 
 class CorruptAudio(FileError):
     code = "corrupt-audio"
-    title = "The file is damaged and can't be decoded"
+    title = "The file is damaged and cannot be decoded"
     http_status = 422
 
 
 class TruncatedAudio(FileError):
     code = "truncated-audio"
-    title = "The file ends before the length that it declares"
+    title = "The file is shorter than it declares"
     http_status = 422
 
 
@@ -141,10 +141,10 @@ class TimeLimit(ServiceError):
 
 
 class LeaseHeld(ServiceError):
-    """Another is about to tell of the job's end, and may have been killed; this event may be the last there is."""
+    """Another attempt is about to announce the job's end, unless it was killed. Lambda shall retry this event."""
 
     code = "job-busy"
-    title = "The job is still leased to another attempt"
+    title = "Another attempt is still working on this job"
     http_status = 409
 
 

@@ -406,5 +406,7 @@ def _page_start(upload_key: str, next_token: str) -> dict[str, Any]:
         if not (_JOB_ID.fullmatch(job_id) and _MOMENT.fullmatch(created_at)):
             raise ValueError
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
-        raise InvalidRequest("next_token is none that was given out.", field="next_token") from error
+        raise InvalidRequest(
+            "next_token is not valid. Send the one from the page before, unchanged.", field="next_token"
+        ) from error
     return {"id": {"S": job_id}, "created_at": {"N": created_at}, "upload_key": {"S": upload_key}}

@@ -47,7 +47,7 @@ def probe(source: Path, container: Container, *, folder: Path, deadline: float) 
     def collect(data: bytes) -> None:
         output.extend(data)
         if len(output) > _MAX_OUTPUT_BYTES:
-            raise CorruptAudio("The file claims to hold an absurd number of streams.")
+            raise CorruptAudio("The file declares too many streams.")
 
     soonest = min(deadline, time.monotonic() + MAX_SECONDS)
     try:
@@ -64,12 +64,12 @@ def probe(source: Path, container: Container, *, folder: Path, deadline: float) 
     except TimeLimit:
         if soonest == deadline:
             raise
-        raise CorruptAudio("The file has so much in front of its sound that reading it takes too long.") from None
+        raise CorruptAudio("Reading what stands before the sound in this file takes too long.") from None
     if finished.exit_status == -9:
         raise InternalError("The conversion ran out of memory.")
     if finished.exit_status != 0:
         logger.info("ffprobe failed", extra={"exit_status": finished.exit_status, "stderr": finished.last_lines})
-        raise CorruptAudio(f"The file begins as {container.name} but is damaged and can't be read.")
+        raise CorruptAudio(f"The file begins as {container.name} but is damaged and cannot be read.")
     return read_answer(json.loads(output), container)
 
 
@@ -79,19 +79,19 @@ def read_answer(answer: dict[str, Any], container: Container) -> Probed:
     audio = next((stream for stream in streams if stream.get("codec_type") == "audio"), None)
     if audio is None:
         video = any(stream.get("codec_type") == "video" for stream in streams)
-        raise NoAudio("The file is a video without sound." if video else "There is no sound in this file.")
+        raise NoAudio("The file is a video without sound." if video else "This file contains no sound.")
     codec = audio.get("codec_name", "unknown")
     decoder = None
     if container.is_big_endian and (match := re.fullmatch("(pcm_.+)le", codec)):
         codec = decoder = f"{match[1]}be"
     if not _CODECS.fullmatch(codec):
         raise UnsupportedFormat(
-            f"The sound in this {container.name} file is coded in a way that is not supported"
+            f"The codec of the sound in this {container.name} file is not supported"
             + (f" ({codec})." if codec.isidentifier() and codec not in ("unknown", "none") else ".")
         )
     sample_rate, channels = _whole(audio.get("sample_rate")), _whole(audio.get("channels"))
     if not sample_rate or not channels:
-        raise CorruptAudio(f"The file begins as {container.name} but holds no sound that can be decoded.")
+        raise CorruptAudio(f"The file begins as {container.name} but contains no sound that can be decoded.")
     if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
         raise UnsupportedFormat(
             f"The file has a sample rate of {sample_rate} Hz; {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz are supported."

@@ -105,10 +105,10 @@ def test_only_rifx_is_big_endian() -> None:
         ("Grüße aus Köln. ".encode() * 5000, "text file"),
         ("words".encode("utf-16"), "text file"),
         (FREE_FORMAT_FRAME * 5, "free-format"),
-        (bytes(range(256)) * 20, "no audio format"),
-        (bytes(100_000), "no audio format"),
-        (b"RIFF\0\0\0\0", "no audio format"),
-        (b"\xff", "no audio format"),
+        (bytes(range(256)) * 20, "not in a supported audio format"),
+        (bytes(100_000), "not in a supported audio format"),
+        (b"RIFF\0\0\0\0", "not in a supported audio format"),
+        (b"\xff", "not in a supported audio format"),
     ],
 )
 def test_refused_with_a_sentence_that_says_what_it_is(content: bytes, words: str) -> None:
