@@ -1,8 +1,8 @@
 """The page behind a one-time link: what the job is, and what can be done with it.
 
-``page.html`` is the whole page: style, script and words in one file that asks nobody else for anything. Here the state
-is filled in, escaped, so that the page says the same without JavaScript, where Download is a plain form. With it, the
-script reads the job as JSON from the same address.
+Style, scripts and words are files beside ``page.html`` and become one document that asks nobody else for anything. Here
+the state is filled in, escaped, so that the page says the same without JavaScript, where Download is a plain form. With
+it, the script reads the job as JSON from the same address.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from audiojobs.errors import AudioJobError, JobNotFound
 from audiojobs.job import Job, Status, rfc3339
 from audiojobs.settings import ApiSettings
 
-_FILE = Path(__file__).with_name("page.html")
+_FOLDER = Path(__file__).parent
+_SCRIPTS = ("page.js", "nodes.js", "upload.js", "download.js")
 _PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
 _REFRESH = '<noscript><meta http-equiv="refresh" content="3"></noscript>'
 
@@ -35,8 +36,8 @@ def content_security_policy(*, upload_origin: str, download_origin: str) -> str:
     return "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_hash_of('script')}",
-            f"style-src {_hash_of('style')}",
+            f"script-src {_hash_of(_script())}",
+            f"style-src {_hash_of(_style())}",
             "img-src data:",
             f"connect-src 'self' {upload_origin}",
             f"form-action 'self' {download_origin}",
@@ -121,22 +122,36 @@ def _filled(settings: ApiSettings, *, title: str, lead: str, content: str, refre
 
 @cache
 def _document() -> str:
-    return _FILE.read_text(encoding="utf-8")
+    """The page with everything in it that is the same for every job."""
+    same = {"style": _style(), "script": _script(), "texts": _text("texts.json")}
+    return _PLACEHOLDER.sub(lambda match: same.get(match[1], match[0]), _text("page.html"))
+
+
+@cache
+def _style() -> str:
+    return "\n" + _text("page.css")
+
+
+@cache
+def _script() -> str:
+    """One script in a scope of its own; it begins by looking at the job."""
+    return "\n".join(["", '"use strict";', "(() => {", *map(_text, _SCRIPTS), "look();", "})();", ""])
 
 
 @cache
 def _texts() -> Mapping[str, Any]:
     """The page's own words, which the script reads too."""
-    block = re.search(r'<script type="application/json" id="texts">(.*?)</script>', _document(), re.DOTALL)
-    texts: Mapping[str, Any] = json.loads(block[1]) if block else {}
+    texts: Mapping[str, Any] = json.loads(_text("texts.json"))
     return texts
 
 
-@cache
-def _hash_of(tag: str) -> str:
-    """The source expression that allows the one inline ``<tag>`` of the page."""
-    block = re.search(rf"<{tag}>(.*?)</{tag}>", _document(), re.DOTALL)
-    digest = hashlib.sha256(block[1].encode() if block else b"").digest()
+def _text(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _hash_of(inline: str) -> str:
+    """The source expression that allows one inline script or style."""
+    digest = hashlib.sha256(inline.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 

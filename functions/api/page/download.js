@@ -1,0 +1,116 @@
+// The views of a job at work and of its result, and the claim.
+
+// ---- processing, ready, claimed
+
+function processing() {
+  const { progress, left, right, nodes } = bar("Conversion");
+  return {
+    nodes,
+    update() {
+      const begun = job.progress > 0;
+      if (begun) progress.value = job.progress; else progress.removeAttribute("value");
+      left.textContent = begun ? `${Math.floor(job.progress * 100)} %` : "";
+      const source = job.source;
+      right.textContent = source?.duration_seconds ? `${clock(source.duration_seconds)} of audio` : "";
+      if (begun) quarters(job.progress, "Converted");
+    },
+  };
+}
+
+function facts() {
+  const { source, result } = job;
+  if (!result) return [];
+  const from = source || {};
+  const known = (value, words) => (value == null ? "" : words(value));
+  const rows = [
+    ["Length", known(from.duration_seconds, clock), clock(result.duration_seconds)],
+    ["Size", known(from.size_bytes, size), size(result.size_bytes)],
+    ["Sample rate", known(from.sample_rate, kilohertz), kilohertz(result.sample_rate)],
+    ["Channels", known(from.channels, channels), channels(result.channels)],
+    ["Format", known(from.container, (name) => format(name, from.codec)), `MP3, ${Math.round(result.bit_rate / 1000)}\u00a0kb/s`],
+  ];
+  return [element("table", {},
+    element("caption", { class: "unseen" }, "The file before and after"),
+    element("thead", {}, element("tr", {}, element("td"), element("th", { scope: "col" }, "Uploaded"),
+      element("th", { scope: "col" }, "Your MP3"))),
+    element("tbody", {}, ...rows.map(([name, before, after]) => element("tr", {},
+      element("th", { scope: "row" }, name), element("td", {}, before), element("td", {}, after)))))];
+}
+
+function format(container, codec) {
+  const words = codec && codec !== container ? `${container}, ${codec}` : container;
+  return words.replace(/^[a-z0-9]+/, (name) => name.toUpperCase());
+}
+
+function warnings() {
+  return (job.warnings || []).map((warning) => paragraph(warning.detail, "warning"));
+}
+
+function ready() {
+  const download = button("Download", () => take(download), "wide");
+  const unchanged = job.result?.passthrough ? [paragraph(texts.passthrough, "good")] : [];
+  return { nodes: [...problemNodes(), ...warnings(), ...facts(), ...unchanged, download, paragraph(filled(texts.once), "note")] };
+}
+
+// The form that came with the page is for browsers without scripts; pressed early, it does the same as our button.
+addEventListener("submit", (event) => {
+  event.preventDefault();
+  take(event.submitter || $("view").querySelector("button"));
+});
+
+// The answer to a claim can get lost. Asked again with the same key, which nobody else has, it is the same claim.
+const claimKey = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+async function postClaim(tries = 3) {
+  const headers = { Prefer: "return=representation", "Idempotency-Key": claimKey };
+  const answer = await fetch(address, { method: "POST", headers }).catch((error) => { if (tries === 1) throw error; });
+  if (answer?.status < 500 || (answer && tries === 1)) return answer;
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  return postClaim(tries - 1);
+}
+
+async function take(pressed) {
+  clearTimeout(timer);
+  round += 1;  // an answer that is still on its way would be an old one
+  pressed.disabled = true;
+  pressed.textContent = "Starting ...";
+  message = "";
+  let wanted = null;
+  try {
+    const answer = await postClaim();
+    if (answer.status === 200) wanted = await answer.json();
+    else message = answer.status < 500 ? "" : "The server could not answer. Please try again.";
+  } catch {
+    message = "The answer did not arrive. If the button is still here, the link has not been used: please try again.";
+  }
+  if (wanted) {
+    job = wanted;
+    keepClaim({ url: wanted.download.url, endsAt: Date.parse(wanted.download.expires_at) });
+    show();
+    schedule();
+    $("again").click();
+    return;
+  }
+  shown.key = "again";
+  await look();
+  Object.assign(pressed, { disabled: false, textContent: "Download" });
+}
+
+function claimedHere() {
+  const left = element("strong");
+  const again = element("a", { id: "again", class: "button", href: claim.url, rel: "noreferrer" }, "Start the download again");
+  return {
+    nodes: [paragraph("Find it in your browser's downloads. If it breaks off, resume it there, or start it again here:"),
+      element("div", { class: "row" }, again),
+      element("p", { class: "note" }, "This works for another ", left, ". Then the file is deleted."), ...facts()],
+    update() { left.textContent = span((claim.endsAt - now()) / 1000); },
+  };
+}
+setInterval(() => { if (shown.key === "claimed-here") show(); }, 1000);
+
+// The claim outlives a reload of this tab, but not the tab.
+function keepClaim(value) {
+  claim = value;
+  try { sessionStorage.setItem(address, JSON.stringify(value)); } catch { /* the tab has it in memory */ }
+}
+try { claim = JSON.parse(sessionStorage.getItem(address)); } catch { /* no storage, nothing kept */ }
