@@ -117,6 +117,14 @@ def test_every_link_within_the_project_leads_somewhere(name: str) -> None:
             assert anchor in anchors(path.read_text(encoding="utf-8")), target
 
 
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_file_that_is_named_with_its_folder_is_there(name: str) -> None:
+    folders = "docs|functions|layers|local|operate|tests"
+    named = re.findall(rf"`((?:{folders})/[\w./-]*)(?:::\w+)?`", DOCUMENTS[name])
+
+    assert [path for path in named if not (PROJECT / path).exists()] == []
+
+
 def anchors(markdown: str) -> set[str]:
     """What the headings of a document are linked by."""
     headings = re.findall(r"^#+ (.+)$", markdown, re.MULTILINE)
