@@ -34,8 +34,9 @@ from audiojobs.store import RECORD_SECONDS, JobStore, Refused
 from audiojobs.telemetry import MetricUnit, logger, metrics
 from resample.engine.convert import Converted, convert
 from resample.engine.streamed_source import STREAM_HEAD_BYTES, StreamedSource
-from resample.formats.containers import Reader, identify
+from resample.formats.containers import identify
 from resample.formats.passthrough import passthrough_result
+from resample.formats.reader import Reader
 from resample.sandbox.scratch import scratch_folder
 
 PROGRESS_INTERVAL_SECONDS = 2.0

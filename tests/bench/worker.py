@@ -23,8 +23,8 @@ def engine(encoders: str) -> Callable[[Path, Path], None]:
     """This project's, by the door that its Lambda uses."""
     from audiojobs.conversion import Conversion
     from resample.engine.convert import convert
-    from resample.engine.mp3_file import file_reader
     from resample.formats.containers import identify
+    from resample.formats.reader import file_reader
 
     def run(source: Path, destination: Path) -> None:
         with file_reader(source) as read:

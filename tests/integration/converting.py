@@ -9,8 +9,8 @@ from typing import Any
 
 from audiojobs.conversion import Conversion
 from resample.engine.convert import Converted, convert
-from resample.engine.mp3_file import file_reader
 from resample.formats.containers import Container, identify
+from resample.formats.reader import file_reader
 from tests.audio.measure import Sound, decode
 
 

@@ -345,7 +345,7 @@ def test_how_ffmpeg_ends(
 
 def test_a_machine_without_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel ends a program that has not reached its own limit: that is not the file's fault."""
-    monkeypatch.setattr("resample.engine.encoding.run", lambda *_, **__: Finished(-9, ()))
+    monkeypatch.setattr("resample.engine.serial.run", lambda *_, **__: Finished(-9, ()))
 
     with pytest.raises(InternalError, match="memory"):
         run_engine(synth.write(tmp_path / "tone.wav"))
@@ -394,7 +394,7 @@ def test_mp4_that_refers_to_another_file(tmp_path: Path) -> None:
 
 
 def test_an_exception_from_the_progress_callback_ends_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resample.engine.encoding.PROGRESS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("resample.engine.progress.PROGRESS_INTERVAL_SECONDS", 0.0)
     source = tmp_path / "noise.wav"
     run_full_ffmpeg("-f", "lavfi", "-i", "anoisesrc=d=600:r=44100", source)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from audiojobs.errors import TruncatedAudio
-from resample.engine import encoding
+from resample.engine import encode
 from resample.engine.parallel import ParallelEncodingFailed
 from resample.sandbox.process import executable
 from tests.audio import broken, synth
@@ -75,7 +75,7 @@ def test_what_several_encoders_do_not_understand_is_encoded_by_one(
     def fail(*_: object, **__: object) -> None:
         raise ParallelEncodingFailed("on purpose")
 
-    monkeypatch.setattr(encoding, "encode_in_parallel", fail)
+    monkeypatch.setattr(encode, "encode_in_parallel", fail)
 
     run = run_engine(music, encoders=2)
 
@@ -87,7 +87,7 @@ def test_an_encoder_that_writes_something_else_is_replaced_by_the_one_that_does_
     music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = run_engine(music)
-    program = tmp_path / "bin" / encoding.PARALLEL_ENCODER
+    program = tmp_path / "bin" / encode.PARALLEL_ENCODER
     program.parent.mkdir()
     program.write_text("#!/bin/sh\nexec cat\n")
     program.chmod(0o755)

@@ -9,9 +9,9 @@ import pytest
 
 from audiojobs.conversion import Conversion
 from audiojobs.job import Result, Source
-from resample.engine.mp3_file import file_reader
 from resample.formats.containers import identify
 from resample.formats.passthrough import passthrough_result
+from resample.formats.reader import file_reader
 from tests.audio import broken, measure, synth
 
 SECONDS = 20.0

@@ -15,10 +15,12 @@ import pytest
 
 from audiojobs.conversion import Conversion
 from audiojobs.errors import AudioJobError, CorruptAudio, InternalError, TimeLimit, UploadReplaced
-from resample.engine import encoding
+from resample.engine import encode
 from resample.engine.convert import Converted, convert
+from resample.engine.encode_task import EncodeTask
 from resample.engine.ffmpeg.probe import probe
 from resample.engine.parallel import ParallelEncodingFailed
+from resample.engine.progress import Progress
 from resample.engine.streamed_source import StreamedSource
 from tests.audio import broken, synth
 from tests.audio.programs import run_full_ffmpeg
@@ -212,7 +214,7 @@ def test_the_way_makes_no_difference(tmp_path: Path, name: str, allow_partial: b
 
 @pytest.fixture(params=[1, 2], ids=["one-encoder", "two-encoders"])
 def encoders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(encoding, "PARALLEL_FROM_SECONDS", 0.0)
+    monkeypatch.setattr(encode, "PARALLEL_FROM_SECONDS", 0.0)
     return int(request.param)
 
 
@@ -255,7 +257,7 @@ def test_what_ends_the_download_is_what_is_told(
 def test_the_deadline_holds_while_nothing_comes(
     tmp_path: Path, container: str, encoders: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoding, "PARALLEL_FROM_SECONDS", 0.0)
+    monkeypatch.setattr(encode, "PARALLEL_FROM_SECONDS", 0.0)
     source = encoded(container=container)(tmp_path / "tone.wav")
     goes_on = threading.Event()
     remote = Remote(source.read_bytes(), lambda offset: offset == 0 or goes_on.wait())
@@ -282,7 +284,7 @@ def test_ffmpeg_that_ends_early_leaves_nobody_reading(tmp_path: Path, fake_ffmpe
 def test_an_exception_from_the_progress_callback_ends_the_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoding, "PROGRESS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("resample.engine.progress.PROGRESS_INTERVAL_SECONDS", 0.0)
     source = wav(seconds=3.0)(tmp_path / "tone.wav")
     is_told = threading.Event()
     remote = Remote(source.read_bytes(), lambda _: is_told.wait(0.05))
@@ -303,8 +305,8 @@ def test_what_several_encoders_do_not_understand_is_read_again(tmp_path: Path, m
         os.read(pcm, 1000)
         raise ParallelEncodingFailed("on purpose")
 
-    monkeypatch.setattr(encoding, "PARALLEL_FROM_SECONDS", 0.0)
-    monkeypatch.setattr(encoding, "encode_in_parallel", fail)
+    monkeypatch.setattr(encode, "PARALLEL_FROM_SECONDS", 0.0)
+    monkeypatch.setattr(encode, "encode_in_parallel", fail)
 
     converted, mp3, _ = convert_remote(remote, source, encoders=2)
 
@@ -322,7 +324,7 @@ def test_pipes_that_cannot_be_had_leave_nothing_open(
     pipes = [os.pipe() for _ in range(granted)]
     remote = Remote(source.read_bytes())
     probed = probe(source, identify_file(source), folder=tmp_path, deadline=time.monotonic() + 300)
-    task = encoding.Task(
+    task = EncodeTask(
         source=remote.incoming(),
         container=identify_file(source),
         probed=probed,
@@ -331,7 +333,7 @@ def test_pipes_that_cannot_be_had_leave_nothing_open(
         folder=tmp_path,
         deadline=time.monotonic() + 300,
     )
-    monkeypatch.setattr(encoding, "PARALLEL_FROM_SECONDS", 0.0)
+    monkeypatch.setattr(encode, "PARALLEL_FROM_SECONDS", 0.0)
     before = open_files() - 2 * len(pipes)
 
     def pipe() -> tuple[int, int]:
@@ -342,7 +344,7 @@ def test_pipes_that_cannot_be_had_leave_nothing_open(
     monkeypatch.setattr(os, "pipe", pipe)
 
     with pytest.raises(OSError, match="on purpose"):
-        encoding.encode(task, encoding.Progress(3.0, lambda _: None), encoders=2)
+        encode.encode(task, Progress(3.0, lambda _: None), encoders=2)
 
     assert open_files() == before
 
@@ -352,7 +354,7 @@ def open_files() -> int:
 
 
 def test_progress_grows_while_it_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "PROGRESS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("resample.engine.progress.PROGRESS_INTERVAL_SECONDS", 0.0)
     source = tmp_path / "tone.wav"
     run_full_ffmpeg("-f", "lavfi", "-i", "sine=d=60:r=44100", "-ac", "2", source)
     half = source.stat().st_size // 2  # more than ffmpeg reads before it begins
@@ -366,7 +368,7 @@ def test_progress_grows_while_it_arrives(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_progress_grows_through_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "PROGRESS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("resample.engine.progress.PROGRESS_INTERVAL_SECONDS", 0.0)
     source = wav(seconds=3.0, junk=True)(tmp_path / "tone.wav")
 
     _, _, progress = convert_remote(Remote(source.read_bytes()), source)

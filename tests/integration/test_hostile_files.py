@@ -20,11 +20,14 @@ import pytest
 from audiojobs.conversion import Conversion
 from audiojobs.errors import AudioJobError, CorruptAudio, FileError, TimeLimit, UploadTooLarge
 from resample.engine.convert import convert
-from resample.engine.encoding import Progress, Report, Task
-from resample.engine.mp3_file import file_reader, read_encoded
+from resample.engine.encode_task import EncodeTask
+from resample.engine.ffmpeg.messages import FfmpegReport
+from resample.engine.mp3_file import summarize_mp3
+from resample.engine.progress import Progress
 from resample.engine.streamed_source import StreamedSource
 from resample.formats.containers import identify
 from resample.formats.passthrough import passthrough_result
+from resample.formats.reader import file_reader
 from tests.audio import broken, hostile
 from tests.audio.hostile import Case
 from tests.audio.programs import full_ffmpeg
@@ -64,7 +67,7 @@ def _end_of(case: Case, conversion: Conversion, folder: Path) -> tuple[str, floa
         raise AssertionError(f"{case.name}: {error!r}") from error
     else:
         end, detail = "ready", "."
-        encoded = read_encoded(mp3)
+        encoded = summarize_mp3(mp3)
         assert encoded is not None, case.name
         assert encoded.sample_rate == conversion.sample_rate, case.name
         assert encoded.duration_seconds == converted.result.duration_seconds > 0, case.name
@@ -235,7 +238,7 @@ def test_whose_fault_it_is_that_the_time_ran_out(
 ) -> None:
     """Half a second is lost while the file is fetched: ours."""
 
-    def run_out_of_time(_: Task, progress: Progress, *, encoders: int) -> Report:
+    def run_out_of_time(_: EncodeTask, progress: Progress, *, encoders: int) -> FfmpegReport:
         progress.reach(seconds_done)
         raise TimeLimit(f"with {encoders} encoders")
 

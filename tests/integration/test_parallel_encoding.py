@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from audiojobs.conversion import BIT_RATES
 from audiojobs.errors import TimeLimit
-from resample.engine.encoding import PARALLEL_ENCODER
+from resample.engine.encode import PARALLEL_ENCODER
 from resample.engine.parallel import (
     EncoderSettings,
     ParallelEncodingFailed,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from audiojobs.conversion import BIT_RATES
-from resample.engine.encoding import PARALLEL_ENCODER
+from resample.engine.encode import PARALLEL_ENCODER
 from resample.engine.parallel.join import Join
 from resample.sandbox.process import executable
 from tests.audio.programs import run_full_ffmpeg

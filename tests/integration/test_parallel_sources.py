@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audiojobs.conversion import BIT_RATES
-from resample.engine import encoding
+from resample.engine import encode
 from resample.engine.parallel import ParallelResult, encode_in_parallel, plan
 from tests.audio.programs import run_full_ffmpeg
 from tests.integration.converting import run_engine
@@ -71,14 +71,14 @@ def joins(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Has seconds of sound encoded by several encoders, and tells how often the stream went over to another one."""
     seen: list[int] = []
 
-    def encode(*given: Any, **options: Any) -> ParallelResult:
+    def encode_and_count(*given: Any, **options: Any) -> ParallelResult:
         encoded = encode_in_parallel(*given, **options)
         seen.append(encoded.joins)
         return encoded
 
-    monkeypatch.setattr(encoding, "PARALLEL_FROM_SECONDS", 0.0)
+    monkeypatch.setattr(encode, "PARALLEL_FROM_SECONDS", 0.0)
     monkeypatch.setattr(plan, "MINIMUM_FRAMES", plan.START_GRID)
-    monkeypatch.setattr(encoding, "encode_in_parallel", encode)
+    monkeypatch.setattr(encode, "encode_in_parallel", encode_and_count)
     return seen
 
 

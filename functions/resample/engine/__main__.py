@@ -20,9 +20,9 @@ from audiojobs.conversion import Conversion
 from audiojobs.errors import AudioJobError
 from audiojobs.job import Notice, Result, Source
 from resample.engine.convert import convert
-from resample.engine.mp3_file import file_reader
 from resample.formats.containers import identify
 from resample.formats.passthrough import passthrough_result
+from resample.formats.reader import file_reader
 
 _DEADLINE_SECONDS = 900.0
 

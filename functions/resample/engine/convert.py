@@ -1,38 +1,29 @@
-"""Turns a file into the MP3 that was asked for, and judges what came out.
-
-The input is hostile and ffmpeg's exit status is no verdict: it is 0 for truncated files and for files in which
-nothing could be decoded. What counts is how much sound there is in the result, to the sample, against what the
-source declares.
-"""
+"""Turns a file into the MP3 that was asked for, step by step. The input is hostile."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from audiojobs.conversion import Conversion
-from audiojobs.errors import (
-    CorruptAudio,
-    FileError,
-    InternalError,
-    NoAudio,
-    TimeLimit,
-    TruncatedAudio,
-    UploadTooLarge,
-)
+from audiojobs.errors import CorruptAudio, NoAudio, TimeLimit, TruncatedAudio, UploadTooLarge
 from audiojobs.job import Notice, Result, Source
-from resample.engine.encoding import Progress, Report, Task, encode
-from resample.engine.ffmpeg.arguments import output_channels
+from resample.engine.encode import encode
+from resample.engine.encode_task import EncodeTask
+from resample.engine.ffmpeg.messages import FfmpegReport
 from resample.engine.ffmpeg.probe import probe
-from resample.engine.ffmpeg.probed import Probed
-from resample.engine.mp3_file import Encoded, file_reader, mend_length, read_encoded
+from resample.engine.ffmpeg.probe_result import ProbeResult
+from resample.engine.mp3_file import Mp3Summary
+from resample.engine.progress import Progress
 from resample.engine.streamed_source import StreamedSource
+from resample.engine.verdict import check_result, damage_warnings, find_shortfall, truncated
 from resample.formats.containers import Container
 from resample.formats.declared_length import Declared, declared_length
+from resample.formats.reader import file_reader
 
 # Three times what one core makes of silence in mono, so that only what is hopeless is refused.
 _FASTEST_SAMPLE_FRAMES_A_SECOND = 50_000_000
@@ -40,18 +31,13 @@ _SOUND_SECONDS_A_SECOND = 20
 """What even the smallest function makes of music. Whoever was as fast and ran out of time would do so again."""
 
 _FETCHING_SHARE = 0.1  # of the progress
-_LENGTH_TOLERANCE_SECONDS = 0.001
-# Their duration, as ffprobe reads it from an index or a last page, is no estimate; but an MP4 may or may not count the
-# priming and padding of AAC, 2048 sample frames each at most.
-_INDEXED = ("mp4", "ogg")
-_INDEX_TOLERANCE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
     """A finished conversion; ``warnings`` are for the file's owner.
 
-    ``is_fallback`` tells that several encoders were tried, and one did it.
+    ``is_fallback`` tells that parallel encoding was tried and failed.
     """
 
     source: Source
@@ -88,55 +74,36 @@ def convert(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ffmpeg-", dir=destination.parent) as name:
         folder = Path(name)
-        source, file, on_progress = _at_hand(source, container, folder, deadline, on_progress)
-        size_bytes = file.stat().st_size
-        declared = _declared(file, size_bytes, container, conversion)
-        probed = _probe(file, container, declared, folder, deadline)
+        source, outline, on_progress = _fetch_or_stream(source, container, folder, deadline, on_progress)
+        declared = _read_declared_length(outline, container, conversion)
+        probed = _probe(outline, container, declared, folder, deadline)
         expected_seconds = declared.duration_seconds or probed.duration_seconds
         if not conversion.allow_partial:
             _refuse_endless(expected_seconds, conversion, seconds=encoders * (deadline - time.monotonic()))
-        task = Task(source, container, probed, conversion, destination, folder, deadline)
+        task = EncodeTask(source, container, probed, conversion, destination, folder, deadline)
         report = _encode(task, Progress(expected_seconds, on_progress), encoders, started)
+        size_bytes = outline.stat().st_size
 
-    if report.sample_frames is not None and destination.is_file():
-        mend_length(destination, report.sample_frames)
-    encoded = _judge_encoding(report, read_encoded(destination), declared)
-    if (encoded.sample_rate, encoded.channels) != (conversion.sample_rate, output_channels(probed, conversion)):
-        raise InternalError
-    warnings = _judge_length(report, encoded, declared, probed, container)
-    if warnings and not conversion.allow_partial:
-        raise warnings[0]
-    exact_source = declared.sample_frames is not None and not declared.tolerance and not warnings
+    written = check_result(task, report, declared)
+    shortfall = find_shortfall(report, written, declared, probed, container)
+    if shortfall and not conversion.allow_partial:
+        raise shortfall
     return Converted(
-        source=Source(
-            container=container.name,
-            codec=probed.codec,
-            sample_rate=probed.sample_rate,
-            channels=probed.channels,
-            duration_seconds=declared.duration_seconds if exact_source else encoded.duration_seconds,
-            size_bytes=size_bytes,
-        ),
-        result=Result(
-            sample_rate=encoded.sample_rate,
-            bit_rate=conversion.constant_bit_rate or encoded.bit_rate,
-            channels=encoded.channels,
-            duration_seconds=encoded.duration_seconds,
-            size_bytes=encoded.size_bytes,
-            passthrough=False,
-        ),
-        warnings=tuple(map(Notice.of, warnings)) or _damage(report, container),
+        source=_source(container, probed, size_bytes, _source_seconds(declared, written, shortfall)),
+        result=_result(written, conversion),
+        warnings=(Notice.of(shortfall),) if shortfall else damage_warnings(report, container),
         is_fallback=report.is_fallback,
     )
 
 
-def _at_hand(
+def _fetch_or_stream(
     source: Path | StreamedSource,
     container: Container,
     folder: Path,
     deadline: float,
     on_progress: Callable[[float], None],
 ) -> tuple[Path | StreamedSource, Path, Callable[[float], None]]:
-    """What shall be decoded, a file that begins like it and is as long, and whom to tell of the progress from here."""
+    """What to decode; a file that begins like it and is as long; and the callback for the progress from here on."""
     if isinstance(source, Path):
         return source, source, on_progress
     file = folder / "source"
@@ -144,26 +111,26 @@ def _at_hand(
         source.write_outline(file)
         return source, file, on_progress
     source.fetch(file, deadline=deadline, on_progress=lambda fraction: on_progress(_FETCHING_SHARE * fraction))
-    return file, file, partial(_after_fetching, on_progress)
+    return file, file, partial(_report_after_fetching, on_progress)
 
 
-def _after_fetching(on_progress: Callable[[float], None], fraction: float) -> None:
+def _report_after_fetching(on_progress: Callable[[float], None], fraction: float) -> None:
     on_progress(_FETCHING_SHARE + (1 - _FETCHING_SHARE) * fraction)
 
 
-def _declared(file: Path, size_bytes: int, container: Container, conversion: Conversion) -> Declared:
+def _read_declared_length(file: Path, container: Container, conversion: Conversion) -> Declared:
     with file_reader(file) as read:
-        declared = declared_length(read, size_bytes, container)
+        declared = declared_length(read, file.stat().st_size, container)
     if declared.sample_frames == 0:
         raise NoAudio("The file has a header and no sound.")
     if declared.missing_bytes and not conversion.allow_partial:
-        raise _truncated(declared, None)
+        raise truncated(declared)
     return declared
 
 
-def _probe(source: Path, container: Container, declared: Declared, folder: Path, deadline: float) -> Probed:
+def _probe(file: Path, container: Container, declared: Declared, folder: Path, deadline: float) -> ProbeResult:
     try:
-        return probe(source, container, folder=folder, deadline=deadline)
+        return probe(file, container, folder=folder, deadline=deadline)
     except CorruptAudio as error:
         if declared.missing_bytes:
             raise TruncatedAudio("The file is cut off, and the part that is there cannot be decoded.") from error
@@ -171,15 +138,15 @@ def _probe(source: Path, container: Container, declared: Declared, folder: Path,
 
 
 def _refuse_endless(expected_seconds: float | None, conversion: Conversion, *, seconds: float) -> None:
-    """What can't be done in so many ``seconds`` of one encoder's time is not begun, nor tried again by a retry."""
+    """Refuse a file that no encoder could convert in so many ``seconds``; a retry would not help."""
     if expected_seconds and expected_seconds * conversion.sample_rate > _FASTEST_SAMPLE_FRAMES_A_SECOND * seconds > 0:
         raise UploadTooLarge(
             f"The file declares {expected_seconds / 3600:,.0f} hours of sound. That is more than can be converted."
         )
 
 
-def _encode(task: Task, progress: Progress, encoders: int, started: float) -> Report:
-    """Encode; for a file that is so long that its time runs out, however fast that goes, that is its own fault."""
+def _encode(task: EncodeTask, progress: Progress, encoders: int, started: float) -> FfmpegReport:
+    """Encode. A timeout is the file's fault if the encoder was fast and the file is too long; otherwise it is ours."""
     try:
         return encode(task, progress, encoders=encoders)
     except TimeLimit:
@@ -188,55 +155,29 @@ def _encode(task: Task, progress: Progress, encoders: int, started: float) -> Re
         raise
 
 
-def _judge_encoding(report: Report, encoded: Encoded | None, declared: Declared) -> Encoded:
-    """The result, if there is any sound in it at all."""
-    if report.exit_status == -9:
-        raise InternalError("The conversion ran out of memory.")
-    if report.is_disk_full:
-        raise InternalError("The conversion ran out of disk space.")
-    if encoded is not None and encoded.sample_frames > 0:
-        return encoded
-    if declared.missing_bytes:
-        raise TruncatedAudio("The file ends before its sound begins.")
-    if report.exit_status or report.decode_errors:
-        raise CorruptAudio
-    raise NoAudio("No sound could be decoded from this file.")
+def _source_seconds(declared: Declared, written: Mp3Summary, shortfall: Exception | None) -> float:
+    """What the header declares, where it is exact and true; otherwise what could be decoded."""
+    is_exact = not declared.tolerance and not shortfall
+    return declared.duration_seconds if is_exact and declared.duration_seconds else written.duration_seconds
 
 
-def _judge_length(
-    report: Report, encoded: Encoded, declared: Declared, probed: Probed, container: Container
-) -> list[FileError]:
-    """What speaks against calling the result the whole of the source."""
-    promised = 0.0
-    if declared.sample_frames is not None:
-        promised = (declared.sample_frames - declared.tolerance) / probed.sample_rate - _LENGTH_TOLERANCE_SECONDS
-    elif container.name in _INDEXED and probed.duration_seconds is not None:
-        declared = replace(declared, sample_frames=round(probed.duration_seconds * probed.sample_rate))
-        promised = probed.duration_seconds - _INDEX_TOLERANCE_SECONDS
-    if declared.missing_bytes or encoded.duration_seconds < promised:
-        return [_truncated(replace(declared, sample_rate=probed.sample_rate), encoded)]
-    if report.exit_status:
-        return [CorruptAudio("The file is damaged; only a part of it could be decoded.")]
-    return []
+def _source(container: Container, probed: ProbeResult, size_bytes: int, duration_seconds: float) -> Source:
+    return Source(
+        container=container.name,
+        codec=probed.codec,
+        sample_rate=probed.sample_rate,
+        channels=probed.channels,
+        duration_seconds=duration_seconds,
+        size_bytes=size_bytes,
+    )
 
 
-def _damage(report: Report, container: Container) -> tuple[Notice, ...]:
-    """A warning for a file of the right length with damage in it.
-
-    A tag at the end that ffmpeg does not know, or a last frame cut short, makes one error in very many MP3 and FLAC
-    files.
-    """
-    if report.decode_errors > (1 if container.demuxer in ("mp3", "flac") else 0):
-        return (Notice("decode-errors", "Parts of the file are damaged and may sound wrong."),)
-    return ()
-
-
-def _truncated(declared: Declared, encoded: Encoded | None) -> TruncatedAudio:
-    promised = declared.duration_seconds
-    if promised is None:
-        return TruncatedAudio()
-    if encoded is None:
-        return TruncatedAudio(f"The file ends before the {promised:.3f} seconds that it declares.")
-    return TruncatedAudio(
-        f"The file declares {promised:.3f} seconds of sound; {encoded.duration_seconds:.3f} could be decoded."
+def _result(written: Mp3Summary, conversion: Conversion) -> Result:
+    return Result(
+        sample_rate=written.sample_rate,
+        bit_rate=conversion.constant_bit_rate or written.bit_rate,
+        channels=written.channels,
+        duration_seconds=written.duration_seconds,
+        size_bytes=written.size_bytes,
+        passthrough=False,
     )

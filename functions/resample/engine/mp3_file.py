@@ -2,18 +2,17 @@
 
 The Info tag tells how many sample frames the encoder put behind the audio. ffmpeg takes that number from LAME's last
 MPEG frame alone and so can't say more than that frame holds; where more is needed (the last 47 sample frames before
-a multiple of 1152, roughly) its files come out up to 1.5 ms too long. :func:`mend_length` puts the true number in.
+a multiple of 1152, roughly) its files come out up to 1.5 ms too long. :func:`correct_length` puts the true number in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from resample.formats.containers import HEAD_BYTES, Reader, id3v2_bytes
+from resample.formats.containers import HEAD_BYTES, id3v2_bytes
 from resample.formats.mpeg_frames import crc16, iterate_mpeg_frames, parse_info_tag
+from resample.formats.reader import file_reader
 
 _MAX_PADDING = 0xFFF
 _PADDING_OFFSET = 21  # in LAME's extension: 12 bits of delay, 12 bits of padding
@@ -21,7 +20,7 @@ _TAG_CRC_OFFSET = 34
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class Mp3Summary:
     """An MP3 with an Info tag: ``sample_frames`` of sound, without the encoder's delay and padding."""
 
     sample_rate: int
@@ -35,7 +34,7 @@ class Encoded:
         return self.sample_frames / self.sample_rate
 
 
-def read_encoded(mp3: Path) -> Encoded | None:
+def summarize_mp3(mp3: Path) -> Mp3Summary | None:
     """Read the Info tag as ffmpeg or LAME writes it; ``None`` if there is none. ``bit_rate`` is the mean, in bit/s.
 
     A few kB are read, whatever the length and however big the cover.
@@ -53,7 +52,7 @@ def read_encoded(mp3: Path) -> Encoded | None:
         return None
     audio_bytes = (info.size_bytes or size_bytes - start) - first.length_bytes
     whole_seconds = (info.mpeg_frames or 0) * first.header.sample_frames / first.header.sample_rate
-    return Encoded(
+    return Mp3Summary(
         sample_rate=first.header.sample_rate,
         channels=first.header.channels,
         sample_frames=sample_frames,
@@ -62,7 +61,7 @@ def read_encoded(mp3: Path) -> Encoded | None:
     )
 
 
-def mend_length(mp3: Path, sample_frames: int) -> bool:
+def correct_length(mp3: Path, sample_frames: int) -> bool:
     """Make the Info tag say that there are ``sample_frames`` of sound; tells whether that changed anything.
 
     Only what lies within the last MPEG frame is mended: the tag's count must be larger, by less than 1152.
@@ -87,15 +86,3 @@ def mend_length(mp3: Path, sample_frames: int) -> bool:
         file.seek(start + first.offset)
         file.write(content)
     return True
-
-
-@contextmanager
-def file_reader(path: Path) -> Iterator[Reader]:
-    """A :data:`~resample.formats.containers.Reader` on a file of this machine."""
-    with path.open("rb") as file:
-
-        def read(offset: int, length: int) -> bytes:
-            file.seek(offset)
-            return file.read(length)
-
-        yield read

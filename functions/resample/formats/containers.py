@@ -12,12 +12,7 @@ from dataclasses import dataclass, replace
 
 from audiojobs.errors import NoAudio, TruncatedAudio, UnsupportedFormat
 from resample.formats.mpeg_frames import free_format_unpadded_bytes, parse_header
-
-Reader = Callable[[int, int], bytes]
-"""``read(offset, length)`` gives up to ``length`` bytes from ``offset`` on, fewer only at the end of the file.
-
-An S3 ranged GET, a file, or bytes in a test. Every call may be a request over the network.
-"""
+from resample.formats.reader import Reader
 
 HEAD_BYTES = 65_536
 """How much of a file's beginning is looked at, in bytes, and again behind each ID3v2 tag."""

@@ -14,8 +14,9 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from resample.formats.containers import HEAD_BYTES, Container, Reader
+from resample.formats.containers import HEAD_BYTES, Container
 from resample.formats.mpeg_frames import iterate_mpeg_frames, parse_info_tag, parse_vbri_tag
+from resample.formats.reader import Reader
 
 _MAX_CHUNKS = 4096
 _CHUNK_HEADER_BYTES = 8  # of RIFF and IFF

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from audiojobs.conversion import Conversion
 from audiojobs.job import Result, Source
-from resample.formats.containers import Container, Reader, identify
+from resample.formats.containers import Container, identify
 from resample.formats.mpeg_frames import (
     InfoTag,
     MpegFrame,
@@ -23,6 +23,7 @@ from resample.formats.mpeg_frames import (
     parse_info_tag,
     parse_vbri_tag,
 )
+from resample.formats.reader import Reader
 
 _WINDOW_BYTES = 16_384  # eleven MPEG frames at 320 kbit/s and 32 kHz, far more at any lower bit rate
 _PLACES = 6  # looked at between the beginning and the end

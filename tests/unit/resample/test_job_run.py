@@ -33,7 +33,8 @@ from audiojobs.links import hash_secret, parse_token
 from resample import job_run
 from resample.engine.convert import Converted
 from resample.engine.streamed_source import STREAM_HEAD_BYTES, StreamedSource
-from resample.formats.containers import WAV, Reader
+from resample.formats.containers import WAV
+from resample.formats.reader import Reader
 from resample.job_run import Invocation, JobRunner, Outcome, UploadEvent
 from tests.unit.audiojobs.test_objects import break_downloads
 from tests.unit.cloud import Cloud, failing

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audiojobs.conversion import Conversion
-from resample.engine.ffmpeg.probed import Probed
+from resample.engine.ffmpeg.probe_result import ProbeResult
 from resample.formats.containers import Container
 
 _CLIP = ("volume=0.25:precision=float", "aformat=sample_fmts=s32p")
@@ -57,7 +57,12 @@ def input_arguments(source: Path | None, container: Container) -> list[str]:
 
 
 def encode_command(
-    program: str, source: Path | None, container: Container, probed: Probed, conversion: Conversion, destination: Path
+    program: str,
+    source: Path | None,
+    container: Container,
+    probed: ProbeResult,
+    conversion: Conversion,
+    destination: Path,
 ) -> list[str]:
     """Decode, resample and encode in one process.
 
@@ -76,7 +81,7 @@ def decode_command(
     program: str,
     source: Path | None,
     container: Container,
-    probed: Probed,
+    probed: ProbeResult,
     conversion: Conversion,
     *,
     pcm: int,
@@ -98,13 +103,13 @@ def decode_command(
     ]
 
 
-def _decoder_arguments(source: Path | None, container: Container, probed: Probed) -> list[str]:
+def _decoder_arguments(source: Path | None, container: Container, probed: ProbeResult) -> list[str]:
     decoder = ("-codec:a", probed.decoder) if probed.decoder else ()
     larger_packets = ("-max_size", "65536") if container.demuxer == "wav" else ()  # a fifth less time for decoding
     return ["-threads", "1", *decoder, *larger_packets, *input_arguments(source, container)]
 
 
-def _mp3_arguments(container: Container, probed: Probed, conversion: Conversion, destination: Path) -> list[str]:
+def _mp3_arguments(container: Container, probed: ProbeResult, conversion: Conversion, destination: Path) -> list[str]:
     return [
         *cover_arguments(probed),
         *metadata_arguments(container),
@@ -113,7 +118,7 @@ def _mp3_arguments(container: Container, probed: Probed, conversion: Conversion,
     ]
 
 
-def filter_chain(container: Container, probed: Probed, conversion: Conversion) -> str:
+def filter_chain(container: Container, probed: ProbeResult, conversion: Conversion) -> str:
     """From decoded audio to float samples at the rate and with the channels that were asked for."""
     is_float = not probed.sample_format.startswith(("u8", "s16", "s32", "s64"))
     channels = output_channels(probed, conversion)
@@ -133,12 +138,12 @@ def lame_scale(conversion: Conversion) -> float:
     return {224_000: 0.98, 192_000: 0.97}.get(bit_rate, 0.95)
 
 
-def output_channels(probed: Probed, conversion: Conversion) -> int:
+def output_channels(probed: ProbeResult, conversion: Conversion) -> int:
     """1 or 2: what was asked for, or as the source has, at most 2."""
     return conversion.channels or min(2, probed.channels)
 
 
-def cover_arguments(probed: Probed) -> list[str]:
+def cover_arguments(probed: ProbeResult) -> list[str]:
     """The cover picture, if there is one, as it is."""
     if probed.cover_index is None:
         return []

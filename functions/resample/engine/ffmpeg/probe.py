@@ -11,7 +11,7 @@ from typing import Any
 
 from audiojobs.errors import CorruptAudio, InternalError, NoAudio, TimeLimit, UnsupportedFormat
 from resample.engine.ffmpeg.arguments import input_arguments
-from resample.engine.ffmpeg.probed import Probed
+from resample.engine.ffmpeg.probe_result import ProbeResult
 from resample.formats.containers import Container
 from resample.sandbox.process import executable, run
 
@@ -34,7 +34,7 @@ _CODECS = re.compile(
 )
 
 
-def probe(source: Path, container: Container, *, folder: Path, deadline: float) -> Probed:
+def probe(source: Path, container: Container, *, folder: Path, deadline: float) -> ProbeResult:
     """Ask ffprobe, in a scratch ``folder``, until ``deadline`` (``time.monotonic()``).
 
     Raises :class:`~audiojobs.errors.NoAudio` for a file without an audio stream,
@@ -73,7 +73,7 @@ def probe(source: Path, container: Container, *, folder: Path, deadline: float) 
     return read_answer(json.loads(output), container)
 
 
-def read_answer(answer: dict[str, Any], container: Container) -> Probed:
+def read_answer(answer: dict[str, Any], container: Container) -> ProbeResult:
     """Choose from ffprobe's JSON. Raises like :func:`probe`."""
     streams = answer.get("streams", [])
     audio = next((stream for stream in streams if stream.get("codec_type") == "audio"), None)
@@ -103,7 +103,7 @@ def read_answer(answer: dict[str, Any], container: Container) -> Probed:
     if codec == "opus" and container.demuxer == "ogg" and duration_seconds:
         # Counted from the beginning of a broadcast, which may be long before that of its recording.
         duration_seconds -= min(duration_seconds, _seconds(audio.get("start_time")) or 0.0)
-    return Probed(
+    return ProbeResult(
         codec=codec,
         sample_rate=sample_rate,
         channels=channels,

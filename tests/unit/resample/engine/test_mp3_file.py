@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from resample.engine.mp3_file import mend_length, read_encoded
+from resample.engine.mp3_file import correct_length, summarize_mp3
 from resample.formats.mpeg_frames import iterate_mpeg_frames, parse_info_tag
 from tests.audio.broken import id3v2
 from tests.unit.resample.formats.test_passthrough import info_frame, mpeg_frame
@@ -21,25 +21,25 @@ def _mp3(path: Path, count: int, padding: int, tag: bytes = b"") -> Path:
 @pytest.mark.parametrize("tag", [b"", id3v2(300_000)], ids=["plain", "behind-a-cover"])
 def test_length_is_read_and_mended(tmp_path: Path, tag: bytes) -> None:
     mp3 = _mp3(tmp_path / "x.mp3", 10, 1681, tag)
-    before = read_encoded(mp3)
+    before = summarize_mp3(mp3)
 
-    assert mend_length(mp3, 11_520 - 576 - 1681 - 30)
+    assert correct_length(mp3, 11_520 - 576 - 1681 - 30)
 
-    after = read_encoded(mp3)
+    after = summarize_mp3(mp3)
     assert before is not None
     assert after is not None
     assert before.sample_frames == 11_520 - 576 - 1681
     assert after.sample_frames == before.sample_frames - 30
     assert (after.sample_rate, after.channels, after.bit_rate) == (32_000, 2, 192_000)
     assert after.size_bytes == before.size_bytes == mp3.stat().st_size
-    assert not mend_length(mp3, after.sample_frames), "nothing left to mend"
+    assert not correct_length(mp3, after.sample_frames), "nothing left to mend"
 
 
 def test_mending_keeps_the_rest_of_the_file(tmp_path: Path) -> None:
     mp3 = _mp3(tmp_path / "x.mp3", 10, 600)
     before = mp3.read_bytes()
 
-    mend_length(mp3, 11_520 - 576 - 700)
+    correct_length(mp3, 11_520 - 576 - 700)
 
     after = mp3.read_bytes()
     first = next(iterate_mpeg_frames(after))
@@ -57,7 +57,7 @@ def test_nothing_is_mended_beyond_one_mpeg_frame(tmp_path: Path, sample_frames: 
     mp3 = _mp3(tmp_path / "x.mp3", 10, 600)
     before = mp3.read_bytes()
 
-    assert not mend_length(mp3, sample_frames)
+    assert not correct_length(mp3, sample_frames)
     assert mp3.read_bytes() == before
 
 
@@ -66,9 +66,9 @@ def test_without_an_info_tag(tmp_path: Path, content: bytes) -> None:
     mp3 = tmp_path / "x.mp3"
     mp3.write_bytes(content)
 
-    assert read_encoded(mp3) is None
-    assert not mend_length(mp3, 100)
+    assert summarize_mp3(mp3) is None
+    assert not correct_length(mp3, 100)
 
 
 def test_no_file(tmp_path: Path) -> None:
-    assert read_encoded(tmp_path / "missing.mp3") is None
+    assert summarize_mp3(tmp_path / "missing.mp3") is None

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from audiojobs.errors import NoAudio, TruncatedAudio, UnsupportedFormat
-from resample.formats.containers import HEAD_BYTES, Container, Reader, detect, id3v2_bytes, identify
+from resample.formats.containers import HEAD_BYTES, Container, detect, id3v2_bytes, identify
+from resample.formats.reader import Reader
 from tests.audio.broken import id3v2
 
 MPEG_FRAME = b"\xff\xfb\x98\x00".ljust(576, b"\x55")  # Layer III, 128 kbit/s, 32 kHz

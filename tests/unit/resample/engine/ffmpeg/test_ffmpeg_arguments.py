@@ -12,10 +12,10 @@ from audiojobs.conversion import Conversion
 from audiojobs.errors import CorruptAudio, NoAudio, UnsupportedFormat
 from resample.engine.ffmpeg.arguments import encode_command, filter_chain, lame_scale, metadata_arguments
 from resample.engine.ffmpeg.probe import read_answer
-from resample.engine.ffmpeg.probed import Probed
+from resample.engine.ffmpeg.probe_result import ProbeResult
 from resample.formats.containers import FLAC, MP4, OGG, RIFX, WAV
 
-STEREO = Probed("pcm_s16le", 44_100, 2, "s16", "stereo", 10.0, None)
+STEREO = ProbeResult("pcm_s16le", 44_100, 2, "s16", "stereo", 10.0, None)
 
 
 def chain(*, wanted: Conversion | None = None, container: Any = WAV, **changes: Any) -> str:
@@ -161,7 +161,7 @@ COVER = {
 def test_the_first_audio_stream_and_the_cover() -> None:
     answer = {"streams": [COVER, AUDIO, {**AUDIO, "index": 2, "channels": 6}], "format": {"duration": "4.0"}}
 
-    assert read_answer(answer, MP4) == Probed("aac", 44_100, 2, "fltp", "stereo", 3.5, 0)
+    assert read_answer(answer, MP4) == ProbeResult("aac", 44_100, 2, "fltp", "stereo", 3.5, 0)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class ProbeResult:
     """The first audio stream of a file.
 
     ``sample_rate`` in Hz; ``sample_format`` and ``channel_layout`` as ffmpeg spells them, the latter ``None`` where
