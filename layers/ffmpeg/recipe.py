@@ -39,7 +39,7 @@ COMPONENTS = {
     "parser": "mpegaudio aac aac_latm flac vorbis opus gsm png mjpeg",
     "encoder": "libmp3lame pcm_s16le pcm_s24le pcm_s32le pcm_f32le",
     "muxer": "mp3 wav null pcm_s16le pcm_s24le pcm_s32le pcm_f32le",
-    "filter": "aresample aformat anull atrim asetpts pan volume",
+    "filter": "aresample aformat anull atrim asetpts pan volume amerge astats",
 }
 
 
