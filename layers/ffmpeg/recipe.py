@@ -24,7 +24,11 @@ RECIPE_FILES = ("debian.py", LAME_FRAMES, *LAME_PATCHES, "recipe.py", "steps.py"
 COMPONENTS = {
     "protocol": "file pipe fd",
     # What the service accepts, and raw PCM to feed an encoder from a pipe.
-    "demuxer": "wav w64 aiff au caf mp3 flac ogg mov aac pcm_s16le pcm_s24le pcm_s32le pcm_f32le",
+    "demuxer": (
+        "wav w64 aiff au caf mp3 flac ogg mov aac matroska mpegts asf"
+        " ac3 eac3 dts dtshd spdif truehd amr wv ape tta mpc mpc8 dsf iff shorten"
+        " pcm_s16le pcm_s24le pcm_s32le pcm_f32le"
+    ),
     # png and mjpeg only tell the size of a cover picture, without which the MP3 muxer refuses it.
     "decoder": (
         "pcm_alaw pcm_mulaw pcm_s8 pcm_u8 pcm_s8_planar"
@@ -33,10 +37,13 @@ COMPONENTS = {
         " pcm_s32le pcm_s32be pcm_s32le_planar pcm_u32le pcm_u32be pcm_s64le pcm_s64be"
         " pcm_f16le pcm_f24le pcm_f32le pcm_f32be pcm_f64le pcm_f64be"
         " adpcm_ms adpcm_ima_wav adpcm_ima_qt adpcm_yamaha adpcm_g722 adpcm_g726 adpcm_g726le gsm gsm_ms"
-        " mp1float mp2float mp3float aac alac flac vorbis opus"
+        " mp1float mp2float mp3float aac aac_latm alac flac vorbis opus speex"
+        " ac3 eac3 dca mlp truehd wmav1 wmav2 wmapro wmalossless wmavoice"
+        " wavpack ape tta mpc7 mpc8 shorten dsd_lsbf dsd_msbf dsd_lsbf_planar dsd_msbf_planar dst"
+        " amrnb amrwb qcelp evrc g723_1 g729 truespeech"
         " png mjpeg"
     ),
-    "parser": "mpegaudio aac aac_latm flac vorbis opus gsm png mjpeg",
+    "parser": "mpegaudio aac aac_latm ac3 dca mlp flac vorbis opus amr g723_1 g729 gsm png mjpeg",
     "encoder": "libmp3lame pcm_s16le pcm_s24le pcm_s32le pcm_f32le",
     "muxer": "mp3 wav null pcm_s16le pcm_s24le pcm_s32le pcm_f32le",
     "filter": "aresample aformat anull atrim asetpts pan volume amerge astats",
