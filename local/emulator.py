@@ -1,4 +1,4 @@
-"""The emulator process: ministack on loopback, started, watched and stopped.
+"""The emulator process: ministack on loopback, as strict as AWS (`strict_emulator`), started, watched and stopped.
 
 All its state is in memory or in one work folder, and it runs under the supervisor, so nothing of it outlives this
 process.
@@ -23,6 +23,8 @@ from local.processes import SupervisedProcess
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"  # where boto3 presigns SigV2 unless told otherwise: the best place to notice that nobody told it
+S3_HOST = "localhost"  # another origin than that of the API, as on AWS
+STRICT_EMULATOR = Path(__file__).with_name("strict_emulator.py")
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 START_SECONDS = 300.0  # it takes one or two; a machine with other things to do may take long
 
@@ -50,6 +52,11 @@ class Emulator:
     def endpoint_url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
+    @property
+    def s3_endpoint_url(self) -> str:
+        """Where functions find S3, and the origin of every presigned URL."""
+        return f"http://{S3_HOST}:{self.port}"
+
     def stop(self) -> None:
         """Stop it and its functions, and delete the work folder. Safe to call twice."""
         self._process.stop()
@@ -63,7 +70,7 @@ class Emulator:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("wb") as log:
             return SupervisedProcess(
-                [sys.executable, "-m", "ministack"],
+                [sys.executable, "-P", STRICT_EMULATOR],
                 work_folder=self.work_folder,
                 cwd=self.work_folder,
                 env=self._environment(),

@@ -166,6 +166,7 @@ class EmbeddedAws:
                 "PYTHONPATH": os.pathsep.join(str(layer / "python") for layer in layers),
                 "TMPDIR": str(emulator.function_temp_folder),
                 "AWS_ENDPOINT_URL": emulator.endpoint_url,
+                "AWS_ENDPOINT_URL_S3": emulator.s3_endpoint_url,
                 "PUBLIC_URL": api_url,
             }
         return environments

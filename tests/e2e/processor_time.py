@@ -59,7 +59,7 @@ def _use() -> dict[tuple[int, str], float]:
     emulators = {
         process
         for process in below
-        if b"ministack\0" in _read(process, "cmdline") and b"supervisor" not in _read(process, "cmdline")
+        if b"strict_emulator.py\0" in _read(process, "cmdline") and b"supervisor" not in _read(process, "cmdline")
     }
     found = dict(_times(os.getpid(), "clients"))
     for process in below:
