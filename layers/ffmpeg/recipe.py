@@ -26,7 +26,7 @@ COMPONENTS = {
     # What the service accepts, and raw PCM to feed an encoder from a pipe.
     "demuxer": (
         "wav w64 aiff au caf mp3 flac ogg mov aac matroska mpegts asf"
-        " ac3 eac3 dts dtshd spdif truehd amr wv ape tta mpc mpc8 dsf iff shorten"
+        " ac3 eac3 dts dtshd spdif truehd amr gsm wv ape tta mpc mpc8 dsf iff shorten"
         " pcm_s16le pcm_s24le pcm_s32le pcm_f32le"
     ),
     # png and mjpeg only tell the size of a cover picture, without which the MP3 muxer refuses it.
@@ -35,7 +35,7 @@ COMPONENTS = {
         " pcm_s16le pcm_s16be pcm_s16le_planar pcm_s16be_planar pcm_u16le pcm_u16be"
         " pcm_s24le pcm_s24be pcm_s24le_planar pcm_u24le pcm_u24be"
         " pcm_s32le pcm_s32be pcm_s32le_planar pcm_u32le pcm_u32be pcm_s64le pcm_s64be"
-        " pcm_f16le pcm_f24le pcm_f32le pcm_f32be pcm_f64le pcm_f64be"
+        " pcm_f16le pcm_f24le pcm_f32le pcm_f32be pcm_f64le pcm_f64be pcm_bluray"
         " adpcm_ms adpcm_ima_wav adpcm_ima_qt adpcm_yamaha adpcm_g722 adpcm_g726 adpcm_g726le gsm gsm_ms"
         " mp1float mp2float mp3float aac aac_latm alac flac vorbis opus speex"
         " ac3 eac3 dca mlp truehd wmav1 wmav2 wmapro wmalossless wmavoice"
