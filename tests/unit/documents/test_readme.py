@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -129,6 +131,20 @@ def anchors(markdown: str) -> set[str]:
     """What the headings of a document are linked by."""
     headings = re.findall(r"^#+ (.+)$", markdown, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_picture_of_the_page_says_what_the_page_says() -> None:
+    texts = json.loads((PROJECT / "functions" / "api" / "page" / "texts.json").read_text(encoding="utf-8"))
+    page = (PROJECT / "functions" / "api" / "page" / "page.html").read_text(encoding="utf-8")
+
+    picture = " ".join(ElementTree.parse(PROJECT / "docs" / "page.svg").getroot().itertext())  # noqa: S314 - our own
+    shown = " ".join(picture.split())
+
+    assert texts["leads"]["ready"] in shown
+    assert texts["once"].replace("{window}", "5 minutes") in shown
+    for words in ("Delete now", "One download, then the file is deleted. No account, no cookies, no tracking."):
+        assert words in page
+        assert words in shown
 
 
 # ---------------------------------------------------------------- what it costs
