@@ -7,7 +7,9 @@ left behind. A failure names its case: ``hostile.mutated(SEED)`` makes it again.
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import struct
 import subprocess
 import time
 from collections import Counter
@@ -30,6 +32,7 @@ from resample.formats.passthrough import passthrough_result
 from resample.formats.reader import file_reader
 from tests.audio import broken, hostile
 from tests.audio.hostile import Case
+from tests.audio.measure import tags
 from tests.audio.programs import full_ffmpeg
 from tests.integration.converting import identify_file, run_engine
 from tests.integration.processes import children, listening
@@ -214,6 +217,47 @@ def test_chapters_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(CorruptAudio, match="too long"):
         run_engine(source)
+
+
+def with_comment(path: Path, comment: bytes, seconds: int = 45) -> Path:
+    """A WAV file at 8 kHz with a tag in front of its sound."""
+    tag = b"INFOICMT" + struct.pack("<I", len(comment)) + comment + bytes(len(comment) % 2)
+    form = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8)
+    data = random.Random(1).randbytes(8000 * seconds)
+    content = form + b"LIST" + struct.pack("<I", len(tag)) + tag + b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(content)) + content)
+    return path
+
+
+@pytest.mark.parametrize("encoders", [1, 2])
+def test_a_tag_of_line_breaks(tmp_path: Path, encoders: int) -> None:
+    """ffmpeg prints a line of 23 bytes for each, twice: that is stopped, and the file's fault."""
+    source = with_comment(tmp_path / "tag.wav", b"\n" * 1_000_000)
+
+    with pytest.raises(CorruptAudio, match="too much text in its tags"):
+        run_engine(source, encoders=encoders)
+
+
+@pytest.mark.parametrize("encoders", [1, 2])
+def test_a_tag_of_many_lines_is_kept(tmp_path: Path, encoders: int) -> None:
+    lyrics = "\n".join(f"this is line {number} of the song" for number in range(5000))
+
+    run = run_engine(with_comment(tmp_path / "song.wav", lyrics.encode()), encoders=encoders)
+
+    assert not run.converted.is_fallback
+    assert tags(run.mp3)["comment"] == lyrics
+
+
+def test_a_cover_that_is_too_big_to_hold_in_memory_takes_one_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = with_comment(tmp_path / "song.wav", b"a" * 10_000)
+    monkeypatch.setattr("resample.engine.encode.MAX_HEAD_BYTES", 9_999)
+
+    run = run_engine(source, encoders=2)
+
+    assert run.converted.is_fallback
+    assert tags(run.mp3)["comment"] == "a" * 10_000
 
 
 @pytest.mark.long

@@ -30,6 +30,9 @@ PARALLEL_FROM_SECONDS = 40.0
 PARALLEL_ENCODER = "lame-frames"
 """Stands beside ffmpeg in the layer. Where it does not, as with an ffmpeg of the system's, one process does it all."""
 
+MAX_HEAD_BYTES = 32 << 20
+"""Of tags and cover, which parallel encoding holds in memory."""
+
 
 def encode(task: EncodeTask, progress: Progress, *, encoders: int) -> FfmpegReport:
     """Write the MP3, with so many ``encoders`` at a time where that pays off.
@@ -72,6 +75,7 @@ def _encode_in_parallel(task: EncodeTask, progress: Progress, program: str, enco
             on_line=report.read_line,
             inherited=writing,
             stdin=stdin,
+            max_output_bytes=task.max_message_bytes,
         )
         try:
             with task.destination.open("wb") as destination:
@@ -93,9 +97,16 @@ def _encode_in_parallel(task: EncodeTask, progress: Progress, program: str, enco
 
 
 def _read_head(head: Path, pcm: int, decoding: Future[Finished]) -> bytes:
-    """The short MP3 that the decoder writes beside the PCM: while it grows, and whole when there is no more PCM."""
+    """The short MP3 that the decoder writes beside the PCM: while it grows, and whole when there is no more PCM.
+
+    Raises :class:`ParallelEncodingFailed` if its cover is too big to be held in memory.
+    """
     poll = select.poll()
     poll.register(pcm, select.POLLIN)
     if any(event & select.POLLHUP and not event & select.POLLIN for _, event in poll.poll(0)):
         decoding.result()
-    return head.read_bytes() if head.exists() else b""
+    if not head.exists():
+        return b""
+    if head.stat().st_size > MAX_HEAD_BYTES:
+        raise ParallelEncodingFailed("the tags and the cover are too big")
+    return head.read_bytes()

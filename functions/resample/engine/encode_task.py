@@ -12,6 +12,7 @@ from audiojobs.conversion import Conversion
 from resample.engine.ffmpeg.probe_result import ProbeResult
 from resample.engine.streamed_source import StreamedSource
 from resample.formats.containers import Container
+from resample.sandbox.process import MAX_OUTPUT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,12 @@ class EncodeTask:
     destination: Path
     folder: Path
     deadline: float
+
+    @property
+    def max_message_bytes(self) -> int:
+        """What ffmpeg may say about the file. It reports damage once a packet, so a long file may have more of it."""
+        size_bytes = self.source.stat().st_size if isinstance(self.source, Path) else self.source.size_bytes
+        return MAX_OUTPUT_BYTES + size_bytes // 4
 
     @contextmanager
     def open_input(self) -> Iterator[tuple[Path | None, int]]:

@@ -23,6 +23,7 @@ def encode_serially(task: EncodeTask, progress: Progress) -> FfmpegReport:
                 on_output=progress.feed,
                 on_line=report.read_line,
                 stdin=stdin,
+                max_output_bytes=task.max_message_bytes,
             )
         )
     return report

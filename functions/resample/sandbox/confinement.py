@@ -1,19 +1,19 @@
-"""Starts a program that parses hostile bytes, and takes from it whatever it does not need for that.
+"""Starts a program that parses hostile bytes, takes from it what it does not need for that, and ends it.
 
-What holds from its first instruction: an empty environment, a session of its own, no descriptor but those it is
-given; and, where the kernel lets a process do that to itself, no new privileges and no call that opens a socket,
-sends a signal or reaches into another process (seccomp, which every later program and thread inherits). These are set
-by a thread that only lives to start the program: they are a thread's own, and handed down to what it starts.
-``preexec_fn`` would run Python between fork and exec, which may lock up where there are other threads.
+From its first instruction, the program has an empty environment, a session of its own, and no descriptor but those it
+is given. Where the kernel allows it, the program also gets no new privileges, and can make no call that opens a socket,
+sends a signal or reaches into another process (seccomp, which every later program and thread inherits). A thread sets
+both for itself and then starts the program, which inherits them; the thread lives only for that. ``preexec_fn`` would
+run Python between fork and exec, which can deadlock in a process with other threads.
 
-This process itself is made undumpable: otherwise ``/proc`` would show its memory, descriptors and environment, AWS
-credentials included, to every program of the same user.
+A moment later, ``prlimit`` sets bounds on memory, written bytes, CPU time, descriptors and core dumps from outside.
+What was used before counts too, so a quick program gains nothing.
 
-What holds a moment later, set from outside (``prlimit``): bounds on memory, written bytes, CPU time, descriptors and
-core dumps. Whatever was used before counts too, so nothing is gained by being quick.
+This process makes itself undumpable: otherwise ``/proc`` would show its memory, descriptors and environment, AWS
+credentials included, to every program of the same user. And it makes itself a subreaper, so that no child of a program
+outlives the program's end (:mod:`.strays`).
 
-What the system refuses leaves one line in the log of this process, and the program runs without: these are not the
-only walls.
+What the system refuses is logged once, and the program runs without it: no protection stands alone.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from resample.sandbox.strays import MAX_DESCRIPTORS, descendants, kill_strays, start_program
+
 logger = logging.getLogger(__name__)
 
 MAX_MEMORY_BYTES = 768 << 20
@@ -44,7 +46,6 @@ MAX_WRITTEN_BYTES = 10 << 30
 """For one file. Lambda's ``/tmp`` ends there."""
 
 _DISK_RESERVE_BYTES = 16 << 20
-_MAX_DESCRIPTORS = 32
 _SPARE_CPU_SECONDS = 2
 
 
@@ -60,8 +61,8 @@ def start(
     """Start ``arguments`` in ``folder``, stdout being a pipe.
 
     It may write as much as the disk of ``folder`` holds, and nothing without a folder. ``deadline`` is a moment of
-    ``time.monotonic()`` and not enforced here; but the program can't compute for much longer, should nobody be left to
-    end it. Raises :class:`OSError` if it can't be started.
+    ``time.monotonic()``. Ending the program then is the caller's task; should the caller be gone, its CPU time runs out
+    soon after. Raises :class:`OSError` if it can't be started.
     """
 
     def spawn() -> subprocess.Popen[bytes]:
@@ -78,8 +79,9 @@ def start(
         )
 
     _hide_from_proc()
+    _is_subreaper()
     with ThreadPoolExecutor(1, "confined") as thread:
-        process = thread.submit(spawn).result()
+        process = start_program(lambda: thread.submit(spawn).result())
     try:
         for limit, most in _limits(folder, deadline).items():
             _limit(process.pid, limit, most)
@@ -90,26 +92,31 @@ def start(
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the program and its children, and collect it. May be done twice."""
-    with suppress(ProcessLookupError):  # nobody is left of the group
+    """End the program and all that it has started, in whatever session, and collect it. May be done twice."""
+    left_behind = set() if _is_subreaper() else descendants(process.pid)
+    with suppress(ProcessLookupError):  # the whole group has ended
         os.killpg(process.pid, signal.SIGKILL)
+    for descendant in left_behind:
+        with suppress(ProcessLookupError):
+            os.kill(descendant, signal.SIGKILL)
     process.wait()
+    kill_strays()
 
 
 def _limit(process_id: int, limit: int, most: int) -> None:
     try:
         resource.prlimit(process_id, limit, (most, most))
     except ProcessLookupError:
-        pass  # so quick
+        pass  # it has already ended
     except OSError as error:
-        _warn_once(f"resource limit {limit}: {error.strerror}")
+        _warn_once(f"resource limit {limit} ({error.strerror})")
 
 
 def _limits(folder: Path | None, deadline: float | None) -> Mapping[int, int]:
     limits = {
         resource.RLIMIT_DATA: _max_memory_bytes(),
         resource.RLIMIT_FSIZE: _max_written_bytes(folder) if folder else 0,
-        resource.RLIMIT_NOFILE: _MAX_DESCRIPTORS,
+        resource.RLIMIT_NOFILE: MAX_DESCRIPTORS,
         resource.RLIMIT_CORE: 0,
     }
     if deadline is not None:
@@ -130,11 +137,12 @@ def _max_written_bytes(folder: Path) -> int:
 
 @cache
 def _warn_once(refused: str) -> None:
-    logger.warning("programs that read hostile files run with one wall less: %s", refused)
+    logger.warning("the system refuses %s: ffmpeg runs without it", refused)
 
 
 # prctl(2) and seccomp(2)
 _PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_SET_MODE_FILTER = 1
 _SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4  # without it, older kernels slow the program down for the sake of sandboxed JITs
@@ -184,13 +192,22 @@ class _Program(ctypes.Structure):
 
 @cache
 def _hide_from_proc() -> None:
-    """For this process as a whole, once. What it starts is dumpable again."""
+    """Make this process undumpable, once. What it starts is dumpable again."""
     if not _prctl(_PR_SET_DUMPABLE, 0):
         _warn_once("PR_SET_DUMPABLE")
 
 
+@cache
+def _is_subreaper() -> bool:
+    """Whether orphans of what this process starts become its children. Asked for once, for this process as a whole."""
+    if _prctl(_PR_SET_CHILD_SUBREAPER, 1):
+        return True
+    _warn_once("PR_SET_CHILD_SUBREAPER")
+    return False
+
+
 def _give_up_rights() -> None:
-    """For this thread and what it starts, for ever."""
+    """Confine this thread and what it starts, for ever."""
     if not _prctl(_PR_SET_NO_NEW_PRIVS, 1):
         _warn_once("PR_SET_NO_NEW_PRIVS")  # and no filter without it
     elif not _set_filter(os.uname().machine):
@@ -198,7 +215,7 @@ def _give_up_rights() -> None:
 
 
 def _prctl(option: int, value: int) -> bool:
-    """Whether the kernel did it. It takes whole registers, and the unused ones have to be zero."""
+    """Returns whether the kernel did it. It takes whole registers, and the unused ones have to be zero."""
     return bool(ctypes.CDLL(None).prctl(option, *map(ctypes.c_long, (value, 0, 0, 0))) == 0)
 
 

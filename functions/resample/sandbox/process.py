@@ -1,6 +1,6 @@
 """Runs one program that is trusted with nothing, and listens to it.
 
-No shell, no input, a deadline, and bounded memory for whatever it says;
+No shell, a deadline, and a bound on what it may write to its pipes.
 :mod:`resample.sandbox.confinement` bounds the rest.
 """
 
@@ -17,9 +17,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiojobs.errors import InternalError, TimeLimit, UploadTooLarge
+from audiojobs.errors import CorruptAudio, InternalError, TimeLimit, UploadTooLarge
 from resample.sandbox.confinement import kill, start
 
+MAX_OUTPUT_BYTES = 16 << 20
+"""What a program may write to stdout, and to stderr. Progress reports of 15 minutes take less than 1 MiB."""
+
+_TOO_MUCH = (
+    "The file has too much text in its tags, or is damaged in too many places. Save the sound without tags as a new "
+    "file, and upload that."
+)
 _LAST_LINES = 20
 _MAX_LINE_BYTES = 1000
 _CHUNK_BYTES = 65_536
@@ -53,15 +60,18 @@ def run(
     on_line: Callable[[str], bool] = bool,
     inherited: int | None = None,
     stdin: int = subprocess.DEVNULL,
+    max_output_bytes: int = MAX_OUTPUT_BYTES,
 ) -> Finished:
     """Run ``arguments`` in ``folder`` until it ends, handing over stdout piece by piece and stderr line by line.
 
-    ``on_line`` tells whether a line is worth keeping. The program gets an empty environment and a session of its own;
-    at ``deadline`` (``time.monotonic()``), and whenever a callback raises, the whole process group is killed.
+    ``on_line`` tells whether a line is worth keeping. The program gets an empty environment and a session of its own.
+    It is killed with all that it started: at ``deadline`` (``time.monotonic()``), as soon as it has written more than
+    ``max_output_bytes`` to stdout or to stderr, and when a callback raises.
     ``inherited`` is a file descriptor for the program alone: it is closed here. ``stdin`` stays open.
 
-    Raises :class:`~audiojobs.errors.TimeLimit`; :class:`~audiojobs.errors.UploadTooLarge` if it wrote more than fits on
-    the disk; :class:`~audiojobs.errors.InternalError` if it can't be started.
+    Raises :class:`~audiojobs.errors.TimeLimit`; :class:`~audiojobs.errors.CorruptAudio` if it wrote more to its pipes
+    than it may, and :class:`~audiojobs.errors.UploadTooLarge` if it wrote more than fits on the disk: both are the
+    file's fault; :class:`~audiojobs.errors.InternalError` if it can't be started.
     """
     try:
         pass_fds = () if inherited is None else (inherited,)
@@ -73,7 +83,7 @@ def run(
             os.close(inherited)
     lines = _Lines(on_line)
     try:
-        _pump(process, on_output, lines, deadline)
+        _pump(process, on_output, lines, deadline, max_output_bytes)
         exit_status = process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         raise TimeLimit from None
@@ -84,10 +94,17 @@ def run(
     return Finished(exit_status, lines.last())
 
 
-def _pump(process: subprocess.Popen[bytes], on_output: Callable[[bytes], None], lines: _Lines, deadline: float) -> None:
+def _pump(
+    process: subprocess.Popen[bytes],
+    on_output: Callable[[bytes], None],
+    lines: _Lines,
+    deadline: float,
+    max_output_bytes: int,
+) -> None:
     """Read both pipes until both are closed."""
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
+    left = {process.stdout: max_output_bytes, process.stderr: max_output_bytes}
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ, on_output)
         selector.register(process.stderr, selectors.EVENT_READ, lines.feed)
@@ -97,6 +114,9 @@ def _pump(process: subprocess.Popen[bytes], on_output: Callable[[bytes], None], 
                 raise TimeLimit
             for key, _ in selector.select(remaining):
                 data = os.read(key.fd, _CHUNK_BYTES)
+                left[key.fileobj] -= len(data)
+                if left[key.fileobj] < 0:
+                    raise CorruptAudio(_TOO_MUCH)
                 if data:
                     key.data(data)
                 else:

@@ -11,7 +11,7 @@ same, bit by bit, and from there on they always will. So:
 - Nothing is assumed to have converged: what never agrees is never joined, and the first encoder goes on to the end.
   The result is what one encoder would have written; only the time varies.
 - The PCM comes from one process that decodes and resamples, for every format and with the resampler's exact state. It
-  goes through the kernel from pipe to memory to pipe (:mod:`.pcm_window`), never through Python, and at most
+  goes from pipe to memory to pipe (:mod:`.pcm_window`), and at most
   :data:`~resample.engine.parallel.ring.WINDOW_BYTES` of it wait.
 - The tags, the cover and a template of the Xing/Info header come from a short MP3 that ffmpeg writes
   (:mod:`.info_header`), so that they are those of the one-process conversion.

@@ -1,12 +1,13 @@
-"""The PCM that some encoder still has to read, in anonymous memory, moved by the kernel alone.
+"""The PCM that some encoder still has to read, in memory, on its way from the decoder's pipe to those of the encoders.
 
-``splice`` fills it from the decoder's pipe, ``sendfile`` empties it into the encoders' pipes. Python never touches a
-sample: it only keeps the books.
+Plain reads and writes, straight from and to mapped memory. ``splice`` into a memory file and ``sendfile`` out of it
+were no faster, may be refused in a sandbox such as Lambda's, and on some kernels wait for a slow reader although the
+pipe is not to block.
 """
 
 from __future__ import annotations
 
-import errno
+import mmap
 import os
 from collections import deque
 
@@ -29,7 +30,8 @@ class PcmWindow:
         pages = capacity_bytes // 8 & -_SMALLEST_CHUNK_BYTES
         self._chunk_bytes = max(_SMALLEST_CHUNK_BYTES, min(_LARGEST_CHUNK_BYTES, pages))
         self._capacity_bytes = max(capacity_bytes, 4 * self._chunk_bytes)
-        self._chunks: deque[int] = deque()  # file descriptors; the first one begins at `start`
+        self._chunks: deque[memoryview] = deque()  # the first one begins at `start`
+        self._free_chunks: list[memoryview] = []  # used again: the kernel does not have to clear new memory
         self.start = 0
         self.end = 0
         self.at_end = False
@@ -38,8 +40,8 @@ class PcmWindow:
 
     def close(self) -> None:
         """Give the memory back."""
-        while self._chunks:
-            os.close(self._chunks.popleft())
+        self._chunks.clear()
+        self._free_chunks.clear()
 
     def fill(self) -> bool:
         """Take what the source has ready, within the capacity. Returns whether anything happened."""
@@ -47,15 +49,9 @@ class PcmWindow:
         while not self.at_end and self.end - self.start < self._capacity_bytes:
             chunk, offset = divmod(self.end - self.start, self._chunk_bytes)
             if chunk == len(self._chunks):
-                self._chunks.append(os.memfd_create("pcm"))
+                self._chunks.append(self._free_chunks.pop() if self._free_chunks else self._new_chunk())
             try:
-                count = os.splice(
-                    self._source,
-                    self._chunks[chunk],
-                    self._chunk_bytes - offset,
-                    offset_dst=offset,
-                    flags=os.SPLICE_F_NONBLOCK,
-                )
+                count = os.readv(self._source, [self._chunks[chunk][offset:]])
             except BlockingIOError:
                 break
             if count == 0:
@@ -74,17 +70,18 @@ class PcmWindow:
             chunk, offset = divmod(position - self.start, self._chunk_bytes)
             count = min(self._chunk_bytes - offset, self.end - position)
             try:
-                position += os.sendfile(destination, self._chunks[chunk], offset, count)
+                position += os.write(destination, self._chunks[chunk][offset : offset + count])
             except BlockingIOError:
                 break
-            except OSError as error:
-                if error.errno == errno.EPIPE:
-                    raise ParallelEncodingFailed("an encoder stopped reading") from error
-                raise
+            except BrokenPipeError as error:
+                raise ParallelEncodingFailed("an encoder stopped reading") from error
         return position - before
 
     def release(self, position: int) -> None:
         """Forget what lies before ``position``, in whole chunks."""
         while self._chunks and self.start + self._chunk_bytes <= min(position, self.end):
-            os.close(self._chunks.popleft())
+            self._free_chunks.append(self._chunks.popleft())
             self.start += self._chunk_bytes
+
+    def _new_chunk(self) -> memoryview:
+        return memoryview(mmap.mmap(-1, self._chunk_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))

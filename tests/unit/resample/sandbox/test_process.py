@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from audiojobs.errors import InternalError, TimeLimit
+from audiojobs.errors import CorruptAudio, InternalError, TimeLimit
 from resample.sandbox.process import executable, run
 
 
@@ -62,6 +62,27 @@ def test_the_deadline(tmp_path: Path, close: str) -> None:
 
     with pytest.raises(TimeLimit):
         run(asleep, folder=tmp_path, deadline=time.monotonic() + 0.5, on_output=ignore)
+
+
+@pytest.mark.parametrize("content", ["b'\\n' * 4096", "b'words ' * 4096", "b'x'"], ids=["lines", "words", "bytes"])
+@pytest.mark.parametrize("pipe", [1, 2], ids=["stdout", "stderr"])
+def test_a_program_that_talks_without_end(tmp_path: Path, pipe: int, content: str) -> None:
+    heard = bytearray()
+    endless = python(f"import os\nwhile True: os.write({pipe}, {content})")
+
+    with pytest.raises(CorruptAudio, match="too much text in its tags"):
+        run(endless, folder=tmp_path, deadline=far_away(), on_output=heard.extend, max_output_bytes=100_000)
+
+    assert len(heard) <= 100_000
+
+
+def test_a_program_may_say_as_much_as_it_is_allowed_to(tmp_path: Path) -> None:
+    heard = bytearray()
+    script = "import os, sys; os.write(1, bytes(1000)); os.write(2, b'\\n' * 1000)"
+
+    finished = run(python(script), folder=tmp_path, deadline=far_away(), on_output=heard.extend, max_output_bytes=1000)
+
+    assert (finished.exit_status, len(heard)) == (0, 1000)
 
 
 def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:
