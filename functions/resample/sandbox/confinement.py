@@ -34,7 +34,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from resample.sandbox.strays import MAX_DESCRIPTORS, descendants, kill_strays, start_program
+from resample.sandbox.strays import MAX_DESCRIPTORS, descendants, forget_program, kill_strays, start_program
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +100,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.kill(descendant, signal.SIGKILL)
     process.wait()
+    forget_program(process.pid)
     kill_strays()
 
 

@@ -104,7 +104,7 @@ def _pump(
     """Read both pipes until both are closed."""
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
-    left = {process.stdout: max_output_bytes, process.stderr: max_output_bytes}
+    bytes_left = {pipe.fileno(): max_output_bytes for pipe in (process.stdout, process.stderr)}
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ, on_output)
         selector.register(process.stderr, selectors.EVENT_READ, lines.feed)
@@ -114,8 +114,8 @@ def _pump(
                 raise TimeLimit
             for key, _ in selector.select(remaining):
                 data = os.read(key.fd, _CHUNK_BYTES)
-                left[key.fileobj] -= len(data)
-                if left[key.fileobj] < 0:
+                bytes_left[key.fd] -= len(data)
+                if bytes_left[key.fd] < 0:
                     raise CorruptAudio(_TOO_MUCH)
                 if data:
                     key.data(data)

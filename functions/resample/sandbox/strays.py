@@ -27,7 +27,7 @@ MAX_DESCRIPTORS = 32
 _MAX_ROUNDS = 1000
 
 _lock = threading.Lock()
-_at_work: set[int] = set()  # process ids; those that have ended are removed at the next look
+_at_work: set[int] = set()  # process ids
 
 
 def start_program(spawn: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
@@ -38,21 +38,31 @@ def start_program(spawn: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Po
     return process
 
 
+def forget_program(process: int) -> None:
+    """It has ended and was collected."""
+    with _lock:
+        _at_work.discard(process)
+
+
 def kill_strays() -> None:
     """End and collect what programs that have ended left behind, and what that has started in turn."""
     for _ in range(_MAX_ROUNDS):
-        with _lock:
-            found = children(os.getpid())
-            _at_work.intersection_update(found)
-            strays = [child for child in found - _at_work if _is_confined(child)]
-            for stray in strays:
-                with suppress(ProcessLookupError):
-                    os.kill(stray, signal.SIGKILL)
-                with suppress(ChildProcessError):
-                    os.waitpid(stray, 0)
-        if not strays:
+        # Twice: a child can be missing from the kernel's list while another one ends (proc(5)).
+        if not _kill_listed_strays() and not _kill_listed_strays():
             return
     logger.error("processes that a program left behind could not be ended")
+
+
+def _kill_listed_strays() -> bool:
+    """Returns whether there were any."""
+    with _lock:
+        strays = [child for child in children(os.getpid()) - _at_work if _is_confined(child)]
+        for stray in strays:
+            with suppress(ProcessLookupError):
+                os.kill(stray, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(stray, 0)
+    return bool(strays)
 
 
 def descendants(process: int) -> set[int]:
