@@ -1,36 +1,104 @@
-# Everything that users and developers type. Needs Python 3.11 or newer and make, on Linux.
+# Everything that users and developers type. Needs Python 3.11 or newer and make; from GNU make 3.81 and bash 3.2 on,
+# which macOS has. What runs the service itself needs Linux.
 
 SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
 INTERPRETER = $(PYTHON)
+RUN_VENV := .venv-run
 VENV := .venv
 SAM_VENV := .venv-sam
+AWS_VENV := .venv-aws
 LAMBDA_VENV := .venv-lambda
 CHECKOV_VENV := .venv-checkov
 BIN := $(VENV)/bin
-SAM := SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam
+# The makefiles that SAM runs get a Python that has pip, which Debian's lacks.
+SAM := SAM_CLI_TELEMETRY=0 PYTHON=$(CURDIR)/$(SAM_VENV)/bin/python $(SAM_VENV)/bin/sam
 AUDIO ?=
 ARCHITECTURE ?=
+LAYER ?=
 CONFIG ?= default
 # Tests keep one core busy, or wait: so one process more than there are cores, and the longest files first.
-PYTEST = $(BIN)/pytest --numprocesses=$(shell expr $$(nproc) + 1) --no-loadscope-reorder
+PYTEST = $(BIN)/pytest --numprocesses=$(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --no-loadscope-reorder
 
 export PYTHONDONTWRITEBYTECODE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# $(call on_linux,WHAT): say at once what cannot work elsewhere.
+on_linux = [ "$$(uname -s)" = Linux ] || { \
+	echo "$(1) needs Linux: in a container (docs/container.md) or in WSL. \`make deploy\` works here: docs/deploy.md" >&2; exit 1; }
+
+# $(call packages,COMMANDS,PACKAGES,OTHERWISE): install Debian's packages when a command is missing and root may; else the
+# shell commands OTHERWISE decide what that means.
+packages = missing=; for command in $(1); do command -v $$command >/dev/null || missing=yes; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing $(2) ..."; \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends $(2) >/dev/null || exit 1; \
+	else $(3); fi
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^\#\#@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+##@ Use
 
 .PHONY: run
-run: $(VENV)/installed ## the main job once, from nothing: make run AUDIO=song.flac
-	@$(BIN)/python -m local run $(if $(value AUDIO),-- '$(subst ','\'',$(value AUDIO))')
+run: ## the main job once, from nothing: make run AUDIO=song.flac
+	@$(call on_linux,make run)
+	@$(MAKE) --no-print-directory -j3 ready
+	@$(RUN_VENV)/bin/python -m local run $(if $(value AUDIO),-- '$(subst ','\'',$(value AUDIO))')
 
 .PHONY: serve
-serve: $(VENV)/installed ## the same stack, kept up until Ctrl-C; CONTAINERS=yes lets `sam local` in
-	@$(BIN)/python -m local serve $(if $(CONTAINERS),--containers $(filter-out yes,$(CONTAINERS)))
+serve: ## the same stack, kept up until Ctrl-C; CONTAINERS=yes lets `sam local` in
+	@$(call on_linux,make serve)
+	@$(MAKE) --no-print-directory -j3 ready
+	@$(RUN_VENV)/bin/python -m local serve $(if $(CONTAINERS),--containers $(filter-out yes,$(CONTAINERS)))
+
+# What is used is compiled once, and not into the folders of the sources.
+run serve functions-and-libraries: export PYTHONDONTWRITEBYTECODE :=
+run serve functions-and-libraries: export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
+
+# What both take the longest for, side by side: packages and what is built with them, and the ffmpeg layer.
+.PHONY: ready functions-and-libraries
+ready: functions-and-libraries layer
+functions-and-libraries: $(RUN_VENV)/installed
+	@$(RUN_VENV)/bin/python -m local build
+
+.PHONY: aws
+aws: $(AWS_VENV)/installed ## the aws CLI, for those who have none, where `source .local/env` finds it
+
+##@ Operate, in your AWS account
+
+.PHONY: deploy
+deploy: $(SAM_VENV)/installed ## a few questions, sam build, sam deploy; LAYER=ffmpeg-layer-x86_64.zip compiles nothing
+	@$(SAM_VENV)/bin/python -m operate.deploy_questions $(CONFIG)
+	$(FFMPEG_LAYER) $(SAM) build --config-env $(CONFIG)
+	$(SAM) deploy --config-env $(CONFIG)
+
+.PHONY: build
+build: $(SAM_VENV)/installed ## sam build; make build ARCHITECTURE=arm64 for Graviton
+	$(FFMPEG_LAYER) $(SAM) build --config-env $(CONFIG) $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
+
+FFMPEG_LAYER = $(if $(LAYER),FFMPEG_LAYER_ZIP='$(abspath $(LAYER))')
+
+.PHONY: layer-zips
+layer-zips: ## the ffmpeg layer for both processors: build/ffmpeg-layer-*.zip
+	@set -e; for arch in x86_64 arm64; do \
+		rm -rf build/layer-$$arch; mkdir -p build/layer-$$arch; \
+		$(MAKE) --no-print-directory --directory layers/ffmpeg --makefile $$arch/Makefile \
+			build-FfmpegLayer ARTIFACTS_DIR=$(CURDIR)/build/layer-$$arch; \
+		(cd build/layer-$$arch && rm -f ../ffmpeg-layer-$$arch.zip && \
+			$(PYTHON) -m zipfile --create ../ffmpeg-layer-$$arch.zip bin share); \
+	done; ls -l build/*.zip
+
+.PHONY: redrive
+redrive: $(RUN_VENV)/installed ## send again what failed by our fault: make redrive STACK=audio-resampler DRY_RUN=yes
+	@$(RUN_VENV)/bin/python -m operate.redrive $(STACK) $(if $(DRY_RUN),--dry-run)
+
+##@ Develop
 
 .PHONY: check
 check: $(VENV)/installed ## format, lint, types, template, unit tests: seconds
@@ -41,7 +109,7 @@ check: $(VENV)/installed ## format, lint, types, template, unit tests: seconds
 	$(PYTEST) tests/unit
 
 .PHONY: test
-test: check artefacts $(LAMBDA_VENV)/installed $(CHECKOV_VENV)/installed emulator-arm64 clients uppy ## everything that CI runs
+test: check artefacts $(RUN_VENV)/installed $(LAMBDA_VENV)/installed $(CHECKOV_VENV)/installed emulator-arm64 clients uppy ## everything that CI runs
 	$(PYTEST) tests/e2e tests/runtime tests/integration
 
 .PHONY: checkov
@@ -56,24 +124,20 @@ artefacts: $(SAM_VENV)/installed
 	$(SAM) build --cached --parameter-overrides Architecture=arm64 \
 		--build-dir .aws-sam/arm64/build --cache-dir .aws-sam/arm64/cache
 	$(SAM) validate --lint --template-file .aws-sam/arm64/build/template.yaml
-	@du --apparent-size --human-readable --summarize .aws-sam/build/*/ .aws-sam/arm64/build/*/
+	@du -sh .aws-sam/build/*/ .aws-sam/arm64/build/*/
 
 # What runs the arm64 programs in the tests.
 .PHONY: emulator-arm64
 emulator-arm64:
-	@[ "$$(uname -m)" = aarch64 ] || command -v qemu-aarch64-static qemu-aarch64 >/dev/null || { \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "Installing qemu-user ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends qemu-user >/dev/null; \
-		else echo "qemu is missing; please type: sudo apt-get install qemu-user" >&2; exit 1; fi; }
+	@[ "$$(uname -m)" = aarch64 ] || command -v qemu-aarch64-static >/dev/null || { \
+		$(call packages,qemu-aarch64,qemu-user,echo "qemu is missing; please type: sudo apt-get install qemu-user" >&2; exit 1); }
 
 # What tests run from Debian: a browser for the page, upload clients, and other people's MP3 decoders as judges.
 CLIENTS := chromium curl wget rclone s3cmd mpg123 mp3val lame
 .PHONY: clients
 clients:
-	@command -v $(CLIENTS) | wc -l | grep -qx $(words $(CLIENTS)) || { \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "Installing $(CLIENTS) ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends $(CLIENTS) >/dev/null; \
-		else echo "Tests that need these will be skipped where they are missing; please type: sudo apt-get install $(CLIENTS)" >&2; fi; }
+	@$(call packages,$(CLIENTS),$(CLIENTS),echo "Tests that need these will be skipped where they are missing; please \
+	type: sudo apt-get install $(CLIENTS)" >&2)
 
 # The upload widget that the tests drive; without npm its test is skipped.
 UPPY := 6.0.1
@@ -91,9 +155,7 @@ test-long: $(VENV)/installed ## the tests with minutes and hours of audio
 
 .PHONY: test-sam-local
 test-sam-local: $(VENV)/installed $(SAM_VENV)/installed ## `sam local` in containers, without Docker: root on Debian
-	@commands=(podman runc mmdebstrap); \
-	command -v "$${commands[@]}" | wc -l | grep -qx "$${#commands[@]}" || { \
-		echo "Installing $${commands[*]} ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends "$${commands[@]}" >/dev/null; }
+	@$(call packages,podman runc mmdebstrap,podman runc mmdebstrap,echo "please type: sudo apt-get install podman runc mmdebstrap" >&2; exit 1)
 	$(SAM) build --cached
 	$(BIN)/python -m tests.sam_local
 
@@ -101,10 +163,7 @@ test-sam-local: $(VENV)/installed $(SAM_VENV)/installed ## `sam local` in contai
 BENCH_PROGRAMS := sox espeak-ng
 .PHONY: bench
 bench: $(VENV)/installed ## side by side with ffmpeg, SoX and pydub: table and JSON; make bench CASES=clips for a part
-	@{ command -v $(BENCH_PROGRAMS) | wc -l | grep -qx $(words $(BENCH_PROGRAMS)) && sox --help | grep -qw mp3; } || { \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "Installing $(BENCH_PROGRAMS) ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends $(BENCH_PROGRAMS) libsox-fmt-mp3 >/dev/null; \
-		else echo "For all of it, please type: sudo apt-get install $(BENCH_PROGRAMS) libsox-fmt-mp3" >&2; fi; }
+	@$(call packages,$(BENCH_PROGRAMS),$(BENCH_PROGRAMS) libsox-fmt-mp3,echo "For all of it, please type: sudo apt-get install $(BENCH_PROGRAMS) libsox-fmt-mp3" >&2)
 	@$(BIN)/python -m tests.bench $(CASES)
 
 .PHONY: bench-costs
@@ -115,70 +174,54 @@ bench-costs: $(VENV)/installed ## what a conversion takes and costs by MemorySiz
 layer: ## the ffmpeg layer, from source, cached
 	@$(MAKE) --no-print-directory -C layers/ffmpeg bin-dir
 
-.PHONY: layer-zips
-layer-zips: ## the ffmpeg layer for both processors, to publish by hand: build/ffmpeg-layer-*.zip
-	@for arch in x86_64 arm64; do \
-		rm -rf build/layer-$$arch; mkdir -p build/layer-$$arch; \
-		$(MAKE) --no-print-directory --directory layers/ffmpeg --makefile $$arch/Makefile \
-			build-FfmpegLayer ARTIFACTS_DIR=$(CURDIR)/build/layer-$$arch; \
-		(cd build/layer-$$arch && $(PYTHON) -m zipfile --create ../ffmpeg-layer-$$arch.zip bin share); \
-	done; ls -l build/*.zip
-
-.PHONY: build
-build: $(SAM_VENV)/installed ## sam build; make build ARCHITECTURE=arm64 for Graviton
-	$(SAM) build --config-env $(CONFIG) $(if $(ARCHITECTURE),--parameter-overrides Architecture=$(ARCHITECTURE))
-
-.PHONY: deploy
-deploy: $(SAM_VENV)/installed ## a few questions, sam build, sam deploy; CONFIG=prod for the other environment
-	@$(SAM_VENV)/bin/python -m operate.deploy_questions $(CONFIG)
-	$(SAM) build --config-env $(CONFIG)
-	$(SAM) deploy --config-env $(CONFIG)
-
-.PHONY: redrive
-redrive: $(VENV)/installed ## what failed by our fault is sent again: make redrive STACK=audio-resampler DRY_RUN=yes
-	@$(BIN)/python -m operate.redrive $(STACK) $(if $(DRY_RUN),--dry-run)
-
 .PHONY: openapi
 openapi: $(VENV)/installed ## docs/openapi.yaml and docs/api.md, from the code
 	@$(BIN)/python docs/openapi.py
 
 .PHONY: lock
-lock: $(VENV)/installed ## pin the newest allowed versions again
-	$(BIN)/python -m pip install --quiet uv
+lock: $(VENV)/installed ## pin the newest allowed versions again; UPGRADE= for what is new in pyproject.toml alone
+	$(BIN)/python -m pip install --quiet --quiet uv
 	$(BIN)/uv pip compile $(LOCK) layers/shared/requirements.in --output-file layers/shared/requirements.txt
 	$(BIN)/uv pip compile $(LOCK) --group dev --constraint layers/shared/requirements.txt --output-file requirements.lock
+	$(BIN)/uv pip compile $(LOCK) --group run --constraint requirements.lock --output-file requirements-run.lock
+	$(BIN)/uv pip compile $(LOCK) --group aws --output-file requirements-aws.lock
 	$(BIN)/uv pip compile $(LOCK) --group sam --output-file requirements-sam.lock
 	$(BIN)/uv pip compile $(LOCK) --group lambda --output-file requirements-lambda.lock
 	$(BIN)/uv pip compile $(LOCK) --group checkov --output-file requirements-checkov.lock
 
-LOCK = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+UPGRADE = --upgrade
+LOCK = --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 
 .PHONY: clean
 clean: ## remove what was installed and built here
-	rm -rf $(VENV) $(SAM_VENV) $(LAMBDA_VENV) $(CHECKOV_VENV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(RUN_VENV) $(VENV) $(SAM_VENV) $(AWS_VENV) $(LAMBDA_VENV) $(CHECKOV_VENV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
+$(RUN_VENV)/installed: requirements-run.lock
 $(VENV)/installed: requirements.lock
 $(SAM_VENV)/installed: requirements-sam.lock
+$(AWS_VENV)/installed: requirements-aws.lock
 $(LAMBDA_VENV)/installed: requirements-lambda.lock
 $(CHECKOV_VENV)/installed: requirements-checkov.lock
-# It runs once or twice, and compiling its 290 MB takes longer than that.
-$(CHECKOV_VENV)/installed: export PIP_NO_COMPILE := 1
+# Most of what is in them is never imported.
+$(RUN_VENV)/installed $(AWS_VENV)/installed $(CHECKOV_VENV)/installed: export PIP_NO_COMPILE := 1
 # Lambda's Python where this machine has it; a name on PATH may be no more than a signpost to a version manager.
 $(LAMBDA_VENV)/installed: INTERPRETER = $(firstword $(shell \
 	for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*/bin/python3.13; do \
 		"$$python" -c '' 2>/dev/null && echo "$$python"; done) $(PYTHON))
 
-# `python3 -m venv` lacks pip on a fresh Debian, where it is a package of its own.
+# `python3 -m venv` lacks pip on a fresh Debian, where it is a package of its own. uv, where it is there and works, is faster.
 %/installed:
-	@$(INTERPRETER) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed, and $(INTERPRETER) is $$($(INTERPRETER) --version)" >&2; exit 1; }
+	@$(INTERPRETER) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed, and $(INTERPRETER) is $$($(INTERPRETER) --version 2>&1). Install one" \
+			"(sudo apt-get install python3, sudo dnf install python3.13, brew install python@3.13)" \
+			"and name it: make ... PYTHON=python3.13" >&2; exit 1; }
 	@$(INTERPRETER) -c 'import ensurepip, venv' 2>/dev/null || { \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "Installing python3-venv ..."; apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null; \
-		else echo "python3-venv is missing; please type: sudo apt-get install python3-venv" >&2; exit 1; fi; }
+		$(call packages,no-such-command,python3-venv,echo "python3-venv is missing; please type: sudo apt-get install python3-venv" >&2; exit 1); }
 	@echo "Installing $< into $(@D) ..."
 	@rm -rf $(@D)
-	@$(INTERPRETER) -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@if command -v uv >/dev/null && uv venv --quiet --seed --python $(INTERPRETER) $(@D) 2>/dev/null && \
+		uv pip install --quiet --python $(@D)/bin/python --no-deps --require-hashes --requirement $< 2>/dev/null; then :; else \
+		rm -rf $(@D) && $(INTERPRETER) -m venv $(@D) && \
+		$(@D)/bin/python -m pip install --quiet --quiet --no-deps --require-hashes --requirement $<; fi
 	@touch $@

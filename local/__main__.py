@@ -1,4 +1,7 @@
-"""`python -m local run [AUDIO]` and `python -m local serve`: the service on this machine, no account needed."""
+"""`python -m local run [AUDIO]` and `python -m local serve`: the service on this machine, no account needed.
+
+`python -m local build` builds what both run, all but ffmpeg, ahead of them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from typing import NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local import artefacts
+from local import template as templates
 from local.console import Console
 from local.demo import Journey, output_path, require_file, require_place
 from local.errors import LocalError
@@ -21,7 +26,7 @@ from local.relay import bridge_address
 from local.sam_local import serving
 from local.sample import write_sample
 from local.service_client import ServiceClient
-from local.stack import STATE_FOLDER, EmbeddedAws
+from local.stack import PROJECT, STATE_FOLDER, EmbeddedAws
 
 FIND_BRIDGE = "the bridge"
 RUN_WINDOW_SECONDS = 10  # short, so that one can watch the purge, and enough for a busy machine to download
@@ -37,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "run":
             run(options, console)
+        elif options.command == "build":
+            build(console)
         else:
             serve(options, console)
     except LocalError as error:
@@ -59,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     runner.add_argument("audio", nargs="?", type=Path, help="a file of audio; without it, a sample is made")
     runner.add_argument("--output", type=Path, help="where to save the MP3 (default: beside the input, NAME.32k.mp3)")
     runner.add_argument("--api", action="store_true", help="upload through the API instead of straight to the bucket")
+    commands.add_parser("build", help="build the functions and their libraries, ahead of the other commands")
     server = commands.add_parser("serve", help="keep the service up")
     for command in (runner, server):
         command.add_argument("--port", type=port_number, help="port on loopback (default: a free one)")
@@ -113,7 +121,15 @@ def run(options: argparse.Namespace, console: Console) -> None:
     started = time.monotonic()
     with embedded_aws(options, console, parameters) as stack:
         console.done("Embedded AWS", f"up in {time.monotonic() - started:.1f} s at {stack.access.endpoint_url}")
-        Journey(stack, console, RUN_WINDOW_SECONDS).run(audio, output, through_api=options.api)
+        figures = Journey(stack, console, RUN_WINDOW_SECONDS).run(audio, output, through_api=options.api)
+    console.done("Done", f"{output}: {figures}")
+
+
+def build(console: Console) -> None:
+    """Build the functions and their libraries; ffmpeg is built on its own, side by side."""
+    console.step("Building the functions and their libraries")
+    template = templates.load(PROJECT / "template.yaml")
+    artefacts.build(template, PROJECT, STATE_FOLDER / "build", without={artefacts.FFMPEG_LAYER})
 
 
 def serve(options: argparse.Namespace, console: Console) -> None:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,9 +50,10 @@ def sources(template: dict[str, Any], project: Path) -> dict[str, Path]:
     return found
 
 
-def build(template: dict[str, Any], project: Path, build_folder: Path) -> Artefacts:
+def build(template: dict[str, Any], project: Path, build_folder: Path, *, without: Collection[str] = ()) -> Artefacts:
     """Build all that has changed since the last time. Raises BuildError with the end of make's output.
 
+    `without` names logical ids to leave alone.
     Of the ffmpeg layer it takes the programs for this machine, which need not be the Lambda's processor; when they have
     to be built, that shows its progress on standard error.
     """
@@ -65,6 +66,7 @@ def build(template: dict[str, Any], project: Path, build_folder: Path) -> Artefa
                 if logical_id == FFMPEG_LAYER
                 else _built(logical_id, source, build_folder)
                 for logical_id, source in sources(template, project).items()
+                if logical_id not in without
             },
         )
 

@@ -32,8 +32,11 @@ class Journey:
     console: Console
     window_seconds: int
 
-    def run(self, audio: Path, output: Path, *, through_api: bool) -> None:
-        """Upload, resample, claim, download, and see that nothing is left. Raises ServiceError where it fails."""
+    def run(self, audio: Path, output: Path, *, through_api: bool) -> str:
+        """Upload, resample, claim, download, and see that nothing is left. Raises ServiceError where it fails.
+
+        Returns how it went, in figures.
+        """
         client = ServiceClient(self.stack.access)
         started = time.monotonic()
         if through_api:
@@ -45,13 +48,15 @@ class Journey:
             link = ""
         if job["status"] != "ready":
             raise ServiceError(failure(job))
-        self.console.done("Resampled", conversion(job, time.monotonic() - started))
+        seconds = time.monotonic() - started
+        self.console.done("Resampled", conversion(job))
 
         link = link or client.new_link(job["id"])
         self.console.done("One-time link", link)
         self._download(client, link, output)
         self._claim_again(client, link)
         self._wait_until_nothing_is_left(client, job["id"])
+        return speed(job, seconds)
 
     def _upload_to_bucket(self, audio: Path) -> str:
         access, size_bytes = self.stack.access, audio.stat().st_size
@@ -157,18 +162,21 @@ def failure(job: dict[str, Any]) -> str:
     return f"{error.get('code', 'no-result')}: {text}"
 
 
-def conversion(job: dict[str, Any], seconds: float) -> str:
-    """What became of the file, in figures. `seconds` is the time from the start of the upload."""
+def conversion(job: dict[str, Any]) -> str:
+    """What became of the file."""
     source, result = job.get("source") or {}, job.get("result") or {}
-    duration = float(result.get("duration_seconds") or source.get("duration_seconds") or 0.0)
     size = readable_size(result.get("size_bytes") or 0)
     text = f"{described(source)} -> {described({'codec': 'mp3', **result})}, {size}"
-    if result.get("passthrough"):
-        text += ", passed through byte for byte"
+    return f"{text}, passed through byte for byte" if result.get("passthrough") else text
+
+
+def speed(job: dict[str, Any], seconds: float) -> str:
+    """How it went, in figures. `seconds` is the time from the start of the upload until the result was ready."""
+    source, result = job.get("source") or {}, job.get("result") or {}
+    duration = float(result.get("duration_seconds") or source.get("duration_seconds") or 0.0)
+    text = f"{readable_size(result.get('size_bytes') or 0)}, {seconds:.1f} s from the upload to the result"
     if duration and seconds:
-        text += (
-            f"; {minutes(duration)} of audio in {seconds:.1f} s, {duration / seconds:.0f} x real time, upload included"
-        )
+        text += f", {minutes(duration)} of audio at {duration / seconds:.0f} times real time"
     return text
 
 
@@ -212,4 +220,6 @@ def require_file(audio: Path) -> None:
 def require_place(output: Path) -> None:
     """Raise LocalError unless the result can be saved: a link is spent only once."""
     if not os.access(output.parent, os.W_OK):
-        raise LocalError(f"{output} can't be written; name another place: .venv/bin/python -m local run --output PLACE")
+        raise LocalError(
+            f"{output} can't be written; name another place: .venv-run/bin/python -m local run --output PLACE"
+        )

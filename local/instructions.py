@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 
 from local.sam_local import SamLocal
-from local.stack import StackAccess, write_private
+from local.stack import PROJECT, StackAccess, write_private
 
 
 def write_profile(access: StackAccess, folder: Path) -> Path:
@@ -23,7 +22,9 @@ def write_profile(access: StackAccess, folder: Path) -> Path:
         "RESULTS": access.result_bucket,
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    programs = f'export PATH="$PATH":{shlex.quote(str(Path(sys.executable).parent))}'  # the aws CLI
+    # The aws CLI of `make aws`, or of the tests, where the machine has none of its own.
+    folders = ":".join(shlex.quote(str(PROJECT / name / "bin")) for name in (".venv-aws", ".venv"))
+    programs = f'export PATH="$PATH":{folders}'
     path = folder / "env"
     write_private(path, "\n".join([*lines, programs, "unset AWS_PROFILE AWS_SESSION_TOKEN", ""]))
     return path
@@ -53,7 +54,7 @@ In another shell, first:
   signed() {{ curl -sS --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \\
                   --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" "$@"; }}
 
-Upload straight to the bucket, look, ask for the link:
+Upload straight to the bucket (no aws CLI? `make aws` installs one), look, ask for the link:
 
   aws s3 cp song.wav "s3://$UPLOADS/song.wav"
   signed "$API/jobs?upload_key=song.wav"

@@ -2,7 +2,8 @@
 """The ffmpeg layer's front door: find or build ffmpeg, ffprobe and lame-frames.
 
     layer.py bin-dir          print the folder that holds the ffmpeg and ffprobe to use on this machine
-    layer.py install DIR      write the layer's content to DIR (bin/, share/); always our own build
+    layer.py install DIR      write the layer's content to DIR (bin/, share/): our own build, or what the variable
+                              FFMPEG_LAYER_ZIP names, a layer that was built before
     layer.py clean            remove the cache
 
 A build is kept under a name that contains the hash of its recipe, so an unchanged recipe costs
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -31,6 +33,8 @@ from recipe import RECIPE_FILES, TARGETS, Build, Target, find_supplies, target_f
 from steps import CannotBuild, StepFailed, Steps, say
 
 HERE = Path(__file__).resolve().parent
+LAYER_ZIP = "FFMPEG_LAYER_ZIP"
+ELF_MACHINES = {"x86_64": 62, "arm64": 183}  # elf(5): EM_X86_64, EM_AARCH64
 NEEDED_PROGRAMS = ("ffmpeg", "ffprobe")
 PROGRAMS = (*NEEDED_PROGRAMS, "lame-frames")
 
@@ -95,9 +99,46 @@ def build_into(finished: Path, target: Target) -> None:
 
 
 def install(target: Target, destination: Path) -> None:
-    """Copy the layer's content to `destination`, which becomes /opt on Lambda."""
-    shutil.copytree(built(target), destination, dirs_exist_ok=True)
+    """Write the layer's content to `destination`, which becomes /opt on Lambda."""
+    if archive := os.environ.get(LAYER_ZIP):
+        unpack(Path(archive), target, destination)
+        return
+    try:
+        layer = built(target)
+    except CannotBuild as reason:
+        ready = f"make deploy LAYER=ffmpeg-layer-{target.arch}.zip"
+        raise CannotBuild(f"{reason}. A layer that was built before needs nothing of this: {ready}") from reason
+    shutil.copytree(layer, destination, dirs_exist_ok=True)
     shutil.copy(HERE / "LICENSES.md", destination / "share/ffmpeg-layer/LICENSES.md")
+
+
+def unpack(archive: Path, target: Target, destination: Path) -> None:
+    """Unpack a layer that was built before.
+
+    Raises:
+        CannotBuild: it is no such file, or its programs are for another processor.
+    """
+    try:
+        with zipfile.ZipFile(archive) as content:
+            content.extractall(destination)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise CannotBuild(f"{archive} can't be unpacked as a layer: {error}") from error
+    for name in NEEDED_PROGRAMS:
+        program = destination / "bin" / name
+        if not program.is_file():
+            raise CannotBuild(f"{archive} is no ffmpeg layer: it has no bin/{name}.")
+        if elf_machine(program) != ELF_MACHINES[target.arch]:
+            raise CannotBuild(
+                f"{archive} is not for {target.arch}, the stack's processor; give the layer for {target.arch}."
+            )
+    for program in (destination / "bin").iterdir():
+        program.chmod(0o755)
+
+
+def elf_machine(program: Path) -> int:
+    """For which processor a program is (`e_machine` of elf(5)); 0 for what is no program of Linux."""
+    head = program.read_bytes()[:20]
+    return int.from_bytes(head[18:20], "little") if head.startswith(b"\x7fELF") else 0
 
 
 def usable_bin_dir() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -48,6 +49,11 @@ def test_make_run_goes_the_whole_way(tmp_path: Path, environment: dict[str, str]
     assert streams(tmp_path / "my song.32k.mp3")[0]["sample_rate"] == "32000"
     assert "refused: 410" in done.stdout
     assert "0 objects in the upload bucket, 0 in the result bucket" in done.stdout
+    last = done.stdout.rstrip().splitlines()[-1]
+    assert str(tmp_path / "my song.32k.mp3") in last
+    assert re.search(r"0:03 of audio at \d+ times real time$", last)
+    assert "\x1b" not in done.stdout, "no colours and no bars where there is no terminal"
+    assert "WARNING" not in done.stderr
 
 
 def test_make_run_tells_why_a_file_is_not_taken(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import bytecode
 from local import template as templates
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -213,6 +214,23 @@ def test_every_module_comes_with_bytecode_for_lambda_that_is_never_checked(artef
         }
         flags = {struct.unpack_from("<I", path.read_bytes(), 4)[0] for path in compiled}
         assert flags == {HASH_UNCHECKED}
+
+
+def test_pyodide_compiles_where_there_is_no_python_of_that_version(artefacts: Artefacts, tmp_path: Path) -> None:
+    if not shutil.which("npm"):
+        pytest.skip("this machine has no npm")
+    bare = shutil.ignore_patterns("__pycache__")
+    folder = shutil.copytree(artefacts.functions / "purge", tmp_path / "purge", ignore=bare)
+
+    bytecode.compile_with_pyodide(folder, "/var/task/purge")
+
+    compiled = {path.name for path in folder.rglob("*.pyc")}
+    assert compiled == {path.name for path in (artefacts.functions / "purge").rglob("*.pyc")}
+    if python := lambdas_python():
+        for path in folder.glob("*.py"):
+            path.write_text("this is no Python, and nobody looks\n")
+        copy = Artefacts(tmp_path, artefacts.layer)
+        copy.run(python, HANDLERS["PurgeFunction"])
 
 
 def test_they_are_small(artefacts: Artefacts) -> None:

@@ -68,15 +68,17 @@ def test_the_stack_file_has_the_names_that_tools_rely_on() -> None:
 
 
 def test_a_conversion_is_told_in_figures() -> None:
-    assert demo.conversion(JOB, 2.0) == (
-        "flac 44100 Hz stereo -> mp3 32000 Hz 192 kb/s stereo, 4.4 MB; "
-        "3:05 of audio in 2.0 s, 93 x real time, upload included"
-    )
+    assert demo.conversion(JOB) == "flac 44100 Hz stereo -> mp3 32000 Hz 192 kb/s stereo, 4.4 MB"
+
+
+def test_the_last_line_tells_how_fast_it_went() -> None:
+    assert demo.speed(JOB, 2.0) == ("4.4 MB, 2.0 s from the upload to the result, 3:05 of audio at 93 times real time")
 
 
 @pytest.mark.parametrize("job", [{}, {"source": None, "result": None}, {"result": {"passthrough": True}}], ids=str)
 def test_a_conversion_is_told_with_whatever_is_known(job: dict[str, object]) -> None:
-    assert "mp3" in demo.conversion(job, 1.0)
+    assert "mp3" in demo.conversion(job)
+    assert demo.speed(job, 1.0) == "0 bytes, 1.0 s from the upload to the result"
 
 
 @pytest.mark.parametrize(

@@ -95,25 +95,3 @@ def test_an_npm_that_fails_is_no_reason_to_fail(
 
     assert compiled(artefact) == {}
     assert "Pyodide failed" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("arguments")
-def test_pyodide_compiles_where_there_is_no_python_of_that_version(
-    artefact: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not shutil.which("npm"):
-        pytest.skip("this machine has no npm")
-    python = next(filter(bytecode.is_of_runtime_version, bytecode.pythons()), None)
-    monkeypatch.setattr(bytecode, "pythons", lambda: iter(()))
-
-    assert bytecode.main() == 0
-
-    tag = f"cpython-{bytecode.RUNTIME.replace('.', '')}"
-    assert set(compiled(artefact)) == {f"one.{tag}.pyc", f"two.{tag}.pyc"}
-    if python:
-        (artefact / "one.py").write_text("this is no Python, and nobody looks\n")
-        import_it = "import one; print(*one.longest())"
-        done = subprocess.run(
-            [python, "-B", "-c", import_it], cwd=artefact, env={}, capture_output=True, text=True, check=True
-        )
-        assert done.stdout.split()[0] == "flac"
