@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # $(call on_linux,WHAT): say at once what cannot work elsewhere.
 on_linux = [ "$$(uname -s)" = Linux ] || { \
-	echo "$(1) needs Linux: in a container (docs/container.md) or in WSL. \`make deploy\` works here: docs/deploy.md" >&2; exit 1; }
+	echo "$(1) needs Linux: a virtual machine, a container or WSL. \`make deploy\` works here: docs/deploy.md" >&2; exit 1; }
 
 # $(call packages,COMMANDS,PACKAGES,OTHERWISE): install Debian's packages when a command is missing and root may; else the
 # shell commands OTHERWISE decide what that means.

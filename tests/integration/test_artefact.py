@@ -222,7 +222,7 @@ def test_pyodide_compiles_where_there_is_no_python_of_that_version(artefacts: Ar
     bare = shutil.ignore_patterns("__pycache__")
     folder = shutil.copytree(artefacts.functions / "purge", tmp_path / "purge", ignore=bare)
 
-    bytecode.compile_with_pyodide(folder, "/var/task/purge")
+    bytecode.compile_with_pyodide(folder.resolve(), "/var/task/purge")
 
     compiled = {path.name for path in folder.rglob("*.pyc")}
     assert compiled == {path.name for path in (artefacts.functions / "purge").rglob("*.pyc")}

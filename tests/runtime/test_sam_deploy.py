@@ -22,7 +22,16 @@ from botocore.exceptions import ClientError
 from local.stack import PROJECT, EmbeddedAws
 
 NAME = "second"
-NEEDED = ("Makefile", "template.yaml", "samconfig.toml", "requirements-sam.lock", "functions", "layers", "local", "operate")
+NEEDED = (
+    "Makefile",
+    "template.yaml",
+    "samconfig.toml",
+    "requirements-sam.lock",
+    "functions",
+    "layers",
+    "local",
+    "operate",
+)
 SECONDS_ALLOWED = 300.0
 
 _DEPLOY = (PROJECT / "README.md").read_text(encoding="utf-8").partition("\n## Deploy to AWS\n")[2]
