@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from audiojobs.conversion import Conversion
-from audiojobs.errors import CorruptAudio, NoAudio, TimeLimit, TruncatedAudio, UploadTooLarge
+from audiojobs.errors import CorruptAudio, NoAudio, TimeLimit, TruncatedAudio, UnsupportedFormat, UploadTooLarge
 from audiojobs.job import Notice, Result, Source
 from resample.engine.encode import encode
 from resample.engine.encode_task import EncodeTask
@@ -20,9 +20,20 @@ from resample.engine.ffmpeg.probe_result import ProbeResult
 from resample.engine.mp3_file import Mp3Summary
 from resample.engine.progress import Progress
 from resample.engine.streamed_source import StreamedSource
-from resample.engine.verdict import check_result, damage_warnings, find_shortfall, truncated
+from resample.engine.verdict import (
+    check_result,
+    cut_warning,
+    damage_warnings,
+    find_shortfall,
+    is_cut_between_frames,
+    surplus_warnings,
+    truncated,
+)
 from resample.formats.containers import Container
-from resample.formats.declared_length import Declared, declared_length
+from resample.formats.declared import Declared
+from resample.formats.declared_length import declared_length
+from resample.formats.last_frame import LastFrame, last_frame
+from resample.formats.pcm_samples import coded_sound, right_justified_gain
 from resample.formats.reader import file_reader
 
 # Three times what one core makes of silence in mono, so that only what is hopeless is refused.
@@ -31,6 +42,7 @@ _SOUND_SECONDS_A_SECOND = 20
 """What even the smallest function makes of music. Whoever was as fast and ran out of time would do so again."""
 
 _FETCHING_SHARE = 0.1  # of the progress
+_SURPLUS_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +89,30 @@ def convert(
         source, outline, on_progress = _fetch_or_stream(source, container, folder, deadline, on_progress)
         declared = _read_declared_length(outline, container, conversion)
         probed = _probe(outline, container, declared, folder, deadline)
+        probed, declared = _look_at_samples(outline, probed, declared)
         expected_seconds = declared.duration_seconds or probed.duration_seconds
         if not conversion.allow_partial:
             _refuse_endless(expected_seconds, conversion, seconds=encoders * (deadline - time.monotonic()))
         task = EncodeTask(source, container, probed, conversion, destination, folder, deadline)
         report = _encode(task, Progress(expected_seconds, on_progress), encoders, started)
         size_bytes = outline.stat().st_size
+        ending = _ending(outline, container)
 
     written = check_result(task, report, declared)
     shortfall = find_shortfall(report, written, declared, probed, container)
-    if shortfall and not conversion.allow_partial:
+    is_piece = shortfall is not None and is_cut_between_frames(report, declared, ending)
+    if shortfall and not is_piece and not conversion.allow_partial:
         raise shortfall
+    if is_piece:
+        warnings: tuple[Notice, ...] = (cut_warning(declared, written),)
+    elif shortfall:
+        warnings = (Notice.of(shortfall),)
+    else:
+        warnings = damage_warnings(report, declared, container, ending)
     return Converted(
         source=_source(container, probed, size_bytes, _source_seconds(declared, written, shortfall)),
         result=_result(written, conversion),
-        warnings=(Notice.of(shortfall),) if shortfall else damage_warnings(report, container),
+        warnings=(*warnings, *surplus_warnings(declared)),
         is_fallback=report.is_fallback,
     )
 
@@ -137,6 +158,33 @@ def _probe(file: Path, container: Container, declared: Declared, folder: Path, d
         raise
 
 
+def _look_at_samples(file: Path, probed: ProbeResult, declared: Declared) -> tuple[ProbeResult, Declared]:
+    """How PCM has to be read, which its header does not tell, nor ffprobe."""
+    samples = declared.samples
+    if samples is None:
+        return probed, declared
+    if not probed.codec.startswith("pcm_"):
+        return probed, replace(declared, sample_frames=None)  # something else in the clothes of PCM: of another length
+    with file_reader(file) as read:
+        if coding := coded_sound(read, samples):
+            raise UnsupportedFormat(
+                f"This file says that it holds PCM samples, but it holds {coding}."
+                " Please decode it with the program that made it, and send the decoded file."
+            )
+        gain = right_justified_gain(read, samples)
+    probed = replace(probed, sample_gain=gain, is_size_stale=declared.is_size_stale)
+    decoder = samples.decoder
+    if decoder:
+        sample_format = "u8" if samples.width == 1 else "flt" if samples.is_float else "s32"
+        probed = replace(probed, codec=decoder, decoder=decoder, sample_format=sample_format)
+    return probed, declared
+
+
+def _ending(file: Path, container: Container) -> LastFrame:
+    with file_reader(file) as read:
+        return last_frame(read, file.stat().st_size, container)
+
+
 def _refuse_endless(expected_seconds: float | None, conversion: Conversion, *, seconds: float) -> None:
     """Refuse a file that no encoder could convert in so many ``seconds``; a retry would not help."""
     if expected_seconds and expected_seconds * conversion.sample_rate > _FASTEST_SAMPLE_FRAMES_A_SECOND * seconds > 0:
@@ -157,8 +205,11 @@ def _encode(task: EncodeTask, progress: Progress, encoders: int, started: float)
 
 def _source_seconds(declared: Declared, written: Mp3Summary, shortfall: Exception | None) -> float:
     """What the header declares, where it is exact and true; otherwise what could be decoded."""
-    is_exact = not declared.tolerance and not shortfall
-    return declared.duration_seconds if is_exact and declared.duration_seconds else written.duration_seconds
+    promised = declared.duration_seconds
+    is_exact = promised and not declared.tolerance and not shortfall
+    if not promised or not is_exact or written.duration_seconds > promised + _SURPLUS_SECONDS:
+        return written.duration_seconds
+    return promised
 
 
 def _source(container: Container, probed: ProbeResult, size_bytes: int, duration_seconds: float) -> Source:

@@ -18,6 +18,7 @@ from pathlib import Path
 from audiojobs.errors import TimeLimit
 from resample.formats.containers import Container
 from resample.formats.declared_length import declared_length
+from resample.formats.pcm_samples import is_plain
 from resample.sandbox.pipes import PIPE_BYTES, widen_pipe
 
 STREAM_HEAD_BYTES = 262_144
@@ -41,7 +42,10 @@ class StreamedSource:
     def is_sequential(self, container: Container) -> bool:
         """Whether this is a WAV file of a layout that the head tells whole, with nothing behind its PCM."""
         is_longer = len(self.head) < self.size_bytes
-        return is_longer and declared_length(self._read_head, self.size_bytes, container).is_sequential
+        if not is_longer:
+            return False
+        declared = declared_length(self._read_head, self.size_bytes, container)
+        return declared.is_sequential and (declared.samples is None or is_plain(self._read_head, declared.samples))
 
     def _read_head(self, offset: int, length: int) -> bytes:
         return self.head[offset : offset + length]

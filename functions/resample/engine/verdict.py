@@ -17,13 +17,19 @@ from resample.engine.ffmpeg.messages import FfmpegReport
 from resample.engine.ffmpeg.probe_result import ProbeResult
 from resample.engine.mp3_file import Mp3Summary, correct_length, summarize_mp3
 from resample.formats.containers import Container
-from resample.formats.declared_length import Declared
+from resample.formats.declared import Declared
+from resample.formats.last_frame import LastFrame
 
 _LENGTH_TOLERANCE_SECONDS = 0.001
 # Their duration, as ffprobe reads it from an index or a last page, is no estimate; but an MP4 may or may not count the
-# priming and padding of AAC, 2048 sample frames each at most.
+# priming and padding of AAC: 2112 and 1023 sample frames, of HE-AAC 5186 and 2047.
 _INDEXED = ("mp4", "ogg")
 _INDEX_TOLERANCE_SECONDS = 0.1
+_AAC_TOLERANCE_FRAMES = 4
+# Headers of a chained Ogg stream, which the decoder takes for sound.
+_ERRORS_PER_LINK = 3
+# A tag that ffmpeg does not know, a few odd bytes, or a last frame cut short make one error in very many of these.
+_ONE_ERROR_IS_NO_DAMAGE = ("mp3", "flac", "wav", "w64", "aiff", "au", "caf")
 
 
 def check_result(task: EncodeTask, report: FfmpegReport, declared: Declared) -> Mp3Summary:
@@ -65,7 +71,7 @@ def find_shortfall(
         promised_seconds = promised_frames / probed.sample_rate - _LENGTH_TOLERANCE_SECONDS
     elif container.name in _INDEXED and probed.duration_seconds is not None:
         declared = replace(declared, sample_frames=round(probed.duration_seconds * probed.sample_rate))
-        promised_seconds = probed.duration_seconds - _INDEX_TOLERANCE_SECONDS
+        promised_seconds = probed.duration_seconds - declared.uncounted_seconds - _index_tolerance(probed)
     if declared.missing_bytes or result.duration_seconds < promised_seconds:
         return truncated(replace(declared, sample_rate=probed.sample_rate), result)
     if report.exit_status:
@@ -73,13 +79,57 @@ def find_shortfall(
     return None
 
 
-def damage_warnings(report: FfmpegReport, container: Container) -> tuple[Notice, ...]:
-    """A warning for a file of the right length with damage in it.
+def _index_tolerance(probed: ProbeResult) -> float:
+    if probed.codec != "aac":
+        return _INDEX_TOLERANCE_SECONDS
+    frame = 2048 if probed.sample_rate >= 32_000 else 1024  # SBR doubles the rate, and nobody tells where it is in use
+    return max(_INDEX_TOLERANCE_SECONDS, _AAC_TOLERANCE_FRAMES * frame / probed.sample_rate)
 
-    A tag at the end that ffmpeg does not know, or a last frame cut short, makes one error in very many MP3 and FLAC
-    files.
-    """
-    if report.decode_errors > (1 if container.demuxer in ("mp3", "flac") else 0):
+
+def is_cut_between_frames(report: FfmpegReport, declared: Declared, ending: LastFrame) -> bool:
+    """Whether a file that is too short is a whole piece of a longer one, whose header it still has."""
+    is_sound = not report.exit_status and report.decode_errors <= 1 and not declared.missing_bytes
+    return is_sound and ending is LastFrame.WHOLE
+
+
+def cut_warning(declared: Declared, result: Mp3Summary) -> Notice:
+    """For a file that was cut without encoding it anew."""
+    return Notice(
+        "shorter-than-declared",
+        f"The file's header declares {declared.duration_seconds or 0:.3f} seconds of sound; the file holds"
+        f" {result.duration_seconds:.3f}, all of which were converted. It ends with a whole frame, as files do that"
+        " were cut without encoding.",
+    )
+
+
+def surplus_warnings(declared: Declared) -> tuple[Notice, ...]:
+    """For sound behind the end that the header gives."""
+    if declared.is_size_stale:
+        return (
+            Notice(
+                "longer-than-declared",
+                "The sound goes on behind the size that the file's header gives, as after a crash of the recorder."
+                " All of it was converted.",
+            ),
+        )
+    if declared.left_out_seconds:
+        return (
+            Notice(
+                "sound-left-out",
+                f"Behind the end of the recording stand {declared.left_out_seconds:.3f} more seconds of sound, which"
+                " were left out. If several files were joined into one, please send each of them on its own.",
+            ),
+        )
+    return ()
+
+
+def damage_warnings(
+    report: FfmpegReport, declared: Declared, container: Container, ending: LastFrame
+) -> tuple[Notice, ...]:
+    """A warning for a file of the right length with damage in it."""
+    is_end_cut = ending is LastFrame.CUT or container.demuxer in _ONE_ERROR_IS_NO_DAMAGE
+    harmless = (1 if is_end_cut else 0) + _ERRORS_PER_LINK * (declared.links - 1)
+    if report.decode_errors > harmless:
         return (Notice("decode-errors", "Parts of the file are damaged and may sound wrong."),)
     return ()
 

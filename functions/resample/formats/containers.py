@@ -185,7 +185,7 @@ def _by_mpeg_headers(head: bytes, is_whole_file: bool) -> Container | None:
         raise UnsupportedFormat("This is a free-format MP3, which is not supported. Please send an ordinary MP3.")
     position = head.find(b"\xff", start)
     while position >= 0:
-        for length_of, container in ((_mpeg_length, MP3), (_adts_length, AAC)):
+        for length_of, container in ((mpeg_frame_bytes, MP3), (adts_frame_bytes, AAC)):
             if _is_chain(head, position, length_of, is_whole_file, at_start=position == start):
                 return container
         position = head.find(b"\xff", position + 1)
@@ -208,12 +208,13 @@ def _is_chain(
     return at_start and is_whole_file and count >= 1 and (not rest or rest in (b"TAG", b"APE"))
 
 
-def _mpeg_length(data: bytes, offset: int) -> int | None:
+def mpeg_frame_bytes(data: bytes, offset: int) -> int | None:
+    """Length of the MPEG audio frame at ``offset``; ``None`` if there is none, or it is of free format."""
     header = parse_header(data, offset)
     return header.length_bytes if header else None
 
 
-def _adts_length(data: bytes, offset: int) -> int | None:
+def adts_frame_bytes(data: bytes, offset: int) -> int | None:
     """Length of the AAC frame at ``offset`` (ISO/IEC 13818-7, 6.2): sync, layer 0, a legal sampling index."""
     header = data[offset : offset + 7]
     if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:

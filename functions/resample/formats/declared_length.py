@@ -3,53 +3,34 @@
 ffmpeg exits 0 for a truncated file, so what it decoded is compared with this. Nothing here decodes; each format's
 reader follows its chunks and believes no length that points outside the file.
 
-Standards: RIFF/WAVE (Microsoft 1994), RF64/BW64 (EBU Tech 3306, ITU-R BS.2088), Sony Wave64, AIFF/AIFF-C 1.3/9.26.91,
-RFC 9639 (FLAC), RFC 3533 (Ogg), ISO/IEC 14496-12 (MP4), Apple CAF 1.0, Sun AU.
+Standards: AIFF/AIFF-C 1.3/9.26.91, RFC 9639 (FLAC), ISO/IEC 14496-12 (MP4), Apple CAF 1.0, Sun AU; of
+WAV files see :mod:`resample.formats.riff`.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
+from audiojobs.errors import NoAudio
 from resample.formats.containers import HEAD_BYTES, Container
+from resample.formats.declared import NOTHING, Declared
 from resample.formats.mpeg_frames import iterate_mpeg_frames, parse_info_tag, parse_vbri_tag
+from resample.formats.ogg import ogg_length
 from resample.formats.reader import Reader
+from resample.formats.riff import MAX_CHUNKS, is_placeholder, read_chunks, w64_length, wav_length
+from resample.formats.trailing_tags import audio_end
 
-_MAX_CHUNKS = 4096
-_CHUNK_HEADER_BYTES = 8  # of RIFF and IFF
 _MPEG_FRAMES_OFF = 2  # writers differ in whether they count the first and the last one
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """``sample_frames`` at ``sample_rate`` Hz is what the header promises, ``None`` if it doesn't or can't be trusted.
-
-    ``tolerance`` in sample frames is how much less still counts as all of it. ``missing_bytes`` of the audio lie
-    behind the end of the file. ``is_sequential`` tells that the audio is PCM and the last thing in the file, so that
-    it can be decoded from the first byte to the last, without a look at what comes later.
-    """
-
-    sample_frames: int | None = None
-    sample_rate: int | None = None
-    tolerance: int = 0
-    missing_bytes: int = 0
-    is_sequential: bool = False
-
-    @property
-    def duration_seconds(self) -> float | None:
-        if self.sample_frames is None or not self.sample_rate:
-            return None
-        return self.sample_frames / self.sample_rate
-
-
-NOTHING = Declared()
-
-
 def declared_length(read: Reader, size_bytes: int, container: Container) -> Declared:
-    """What the headers of a file promise. Headers that make no sense promise nothing; nothing is raised."""
+    """What the headers of a file promise. Headers that make no sense promise nothing.
+
+    Raises :class:`~audiojobs.errors.UnsupportedFormat` for samples of a size that no decoder reads, and
+    :class:`~audiojobs.errors.NoAudio` for an MP3 of a single MPEG frame.
+    """
     reader = _READERS.get(container.name)
     try:
         return reader(_inside(read, size_bytes), size_bytes, container.audio_offset) if reader else NOTHING
@@ -62,97 +43,6 @@ def _inside(read: Reader, size_bytes: int) -> Reader:
     return lambda offset, length: read(offset, length) if length > 0 and 0 <= offset < size_bytes else b""
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    name: bytes
-    offset: int
-    size: int
-
-
-def _wav(read: Reader, size_bytes: int, start: int) -> Declared:
-    big = read(start, 4) == b"RIFX"
-    order = ">" if big else "<"
-    riff_size = struct.unpack(order + "I", read(start + 4, 4))[0]
-    long_sizes: tuple[int, int] | None = None
-    block_align = sample_rate = 0
-    is_pcm = False
-    for chunk in _chunks(read, start + 12, size_bytes, order):
-        if chunk.name == b"ds64":
-            riff_size, data_size = struct.unpack("<QQ", read(chunk.offset, 16))
-            long_sizes = riff_size, data_size
-        elif chunk.name == b"fmt ":
-            fields = read(chunk.offset, min(chunk.size, 40))
-            kind, channels, sample_rate, _, block_align, bits = struct.unpack(order + "HHIIHH", fields[:16])
-            if kind == 0xFFFE and len(fields) >= 26:
-                kind = struct.unpack(order + "H", fields[24:26])[0]
-            is_pcm = kind in (1, 3, 6, 7) and block_align == channels * ((bits + 7) // 8) and block_align > 0
-        elif chunk.name == b"data":
-            declared = chunk.size
-            if long_sizes and declared == 0xFFFFFFFF:
-                declared = long_sizes[1]
-            available = max(0, size_bytes - chunk.offset)
-            if declared == 0 and available and not _fits(start, riff_size, size_bytes):
-                declared = available  # written to a pipe, the header never mended
-            elif not long_sizes and _is_placeholder(declared):
-                declared = available
-            missing = max(0, declared - available)
-            if missing <= chunk.offset - start <= 128:
-                missing = 0  # a writer that counted its own header
-            if is_pcm:
-                count = (declared if missing else min(declared, available)) // block_align
-                is_last = available < declared + _CHUNK_HEADER_BYTES
-                return Declared(count, sample_rate or None, 0, missing, is_last)
-            # Coded in blocks: the decoder gives the last one whole, and the fact chunk is often wrong.
-            return Declared(None if declared and available else 0, sample_rate or None, 0, missing)
-    return NOTHING
-
-
-def _fits(start: int, riff_size: int, size_bytes: int) -> bool:
-    """Whether a RIFF size is the file's, so that a length of zero inside it is meant."""
-    return riff_size > 0 and abs(start + 8 + riff_size - size_bytes) <= 1
-
-
-def _is_placeholder(size: int) -> bool:
-    """Lengths that programs write when they can't seek back: all ones, or the largest signed number, less a header."""
-    return any(limit - 65_536 <= size <= limit for limit in (0xFFFFFFFF, 0x80000000))
-
-
-def _chunks(read: Reader, offset: int, size_bytes: int, order: str) -> Iterator[_Chunk]:
-    """The chunks of a RIFF or IFF file, each padded to an even length."""
-    for _ in range(_MAX_CHUNKS):
-        header = read(offset, _CHUNK_HEADER_BYTES) if offset + _CHUNK_HEADER_BYTES <= size_bytes else b""
-        if len(header) < _CHUNK_HEADER_BYTES:
-            return
-        size = struct.unpack(order + "I", header[4:])[0]
-        yield _Chunk(header[:4], offset + 8, size)
-        offset += 8 + size + (size & 1)
-
-
-def _w64(read: Reader, size_bytes: int, start: int) -> Declared:
-    offset, sample_rate, block_align, is_pcm = start + 40, 0, 0, False
-    for _ in range(_MAX_CHUNKS):
-        header = read(offset, 24)
-        if len(header) < 24:
-            break
-        size = struct.unpack("<Q", header[16:])[0]  # the header counts
-        if header[:4] == b"fmt ":
-            kind, channels, sample_rate, _, block_align, bits = struct.unpack("<HHIIHH", read(offset + 24, 16))
-            if kind == 0xFFFE:
-                kind = struct.unpack("<H", read(offset + 48, 2))[0]
-            is_pcm = kind in (1, 3, 6, 7) and block_align == channels * ((bits + 7) // 8) and block_align > 0
-        elif header[:4] == b"data":
-            available = size_bytes - offset - 24
-            if size < 24 or size >> 62:
-                return NOTHING if available else Declared(0)
-            missing = max(0, size - 24 - available)
-            count = (size - 24) // block_align if is_pcm else None
-            return Declared(count, sample_rate or None, 0, missing, is_pcm and available < size)
-        if size < 24:
-            break
-        offset += size + 7 & ~7
-    return NOTHING
-
-
 _AIFF_PCM = re.compile(rb"NONE|twos|sowt|raw |[fF][lL](32|64)|in24|in32|23ni|42ni|[au]law|[AU]LAW")
 
 
@@ -162,7 +52,7 @@ def _aiff(read: Reader, size_bytes: int, start: int) -> Declared:
     sample_rate: int | None = None
     missing = 0
     has_data = False
-    for chunk in _chunks(read, start + 12, size_bytes, ">"):
+    for chunk in read_chunks(read, start + 12, size_bytes, ">"):
         if chunk.name == b"COMM":
             fields = read(chunk.offset, 22)
             compression = fields[18:22] if is_aifc else b"NONE"
@@ -172,9 +62,9 @@ def _aiff(read: Reader, size_bytes: int, start: int) -> Declared:
         elif chunk.name == b"SSND":
             has_data = chunk.size > 8
             missing = max(0, chunk.offset + chunk.size - size_bytes)
-            if _is_placeholder(chunk.size):
+            if is_placeholder(chunk.size):
                 missing = 0
-    if sample_frames is not None and ((not sample_frames and has_data) or _is_placeholder(sample_frames)):
+    if sample_frames is not None and ((not sample_frames and has_data) or is_placeholder(sample_frames)):
         sample_frames = None
     return Declared(sample_frames, sample_rate, 0, missing)
 
@@ -209,7 +99,7 @@ def _caf(read: Reader, size_bytes: int, start: int) -> Declared:
     sample_rate: int | None = None
     packet_bytes = packet_sample_frames = missing = data_bytes = 0
     sample_frames: int | None = None
-    for _ in range(_MAX_CHUNKS):
+    for _ in range(MAX_CHUNKS):
         header = read(offset, 12)
         if len(header) < 12:
             break
@@ -235,11 +125,13 @@ def _caf(read: Reader, size_bytes: int, start: int) -> Declared:
 
 
 def _mp3(read: Reader, size_bytes: int, start: int) -> Declared:
-    head = read(start, HEAD_BYTES)
-    start = len(head) - len(head.lstrip(b"\0"))
-    first = next(iterate_mpeg_frames(head, start), None)
+    offset, head = start, read(start, HEAD_BYTES)
+    frames = iterate_mpeg_frames(head, len(head) - len(head.lstrip(b"\0")))
+    first = next(frames, None)
     if first is None:
         return NOTHING
+    if next(frames, None) is None and audio_end(read, size_bytes) <= offset + first.end:
+        raise NoAudio("The file holds a single MPEG frame, less than a tenth of a second of sound.")
     info, vbri = parse_info_tag(head, first), parse_vbri_tag(head, first)
     tag = info or vbri
     if tag is None or not tag.mpeg_frames:
@@ -258,7 +150,7 @@ def _mp4(read: Reader, size_bytes: int, start: int) -> Declared:
     """
     offset = start
     has_sound = False
-    for _ in range(_MAX_CHUNKS):
+    for _ in range(MAX_CHUNKS):
         header = read(offset, 16)
         if len(header) < 8:
             break
@@ -275,32 +167,14 @@ def _mp4(read: Reader, size_bytes: int, start: int) -> Declared:
     return NOTHING
 
 
-_MAX_OGG_PAGE_BYTES = 27 + 255 + 255 * 255
-
-
-def _ogg(read: Reader, size_bytes: int, start: int) -> Declared:
-    """Only whether the last page is whole."""
-    tail_start = max(start, size_bytes - 2 * _MAX_OGG_PAGE_BYTES)
-    tail = read(tail_start, size_bytes - tail_start)
-    offset = tail.rfind(b"OggS\0")
-    if offset < 0:
-        return NOTHING
-    header = tail[offset : offset + 27 + 255]
-    if len(header) < 27:
-        return Declared(missing_bytes=27 - len(header))
-    lacing = header[27 : 27 + header[26]]
-    page_bytes = 27 + header[26] + sum(lacing)
-    return Declared(missing_bytes=max(0, offset + page_bytes - len(tail)))
-
-
 _READERS: dict[str, Callable[[Reader, int, int], Declared]] = {
-    "wav": _wav,
-    "w64": _w64,
+    "wav": wav_length,
+    "w64": w64_length,
     "aiff": _aiff,
     "flac": _flac,
     "au": _au,
     "caf": _caf,
     "mp3": _mp3,
     "mp4": _mp4,
-    "ogg": _ogg,
+    "ogg": ogg_length,
 }

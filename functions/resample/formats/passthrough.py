@@ -8,7 +8,7 @@ not fit, the answer is ``None`` and the encoder has its say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audiojobs.conversion import Conversion
@@ -24,13 +24,13 @@ from resample.formats.mpeg_frames import (
     parse_vbri_tag,
 )
 from resample.formats.reader import Reader
+from resample.formats.trailing_tags import audio_end
 
 _WINDOW_BYTES = 16_384  # eleven MPEG frames at 320 kbit/s and 32 kHz, far more at any lower bit rate
 _PLACES = 6  # looked at between the beginning and the end
 _WHOLE_BYTES = 12 * _WINDOW_BYTES  # up to here all of the audio is read at once
 _MAX_MPEG_FRAME_BYTES = 1441  # of Layer III: 320 kbit/s at 32 kHz, padded
 _MIN_CHAIN = 3
-_MAX_TAGS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,12 @@ def passthrough_result(
 def _windows(read: Reader, start: int, size_bytes: int, conversion: Conversion) -> list[_Window] | None:
     """All windows of the file in order; ``None`` if one is no chain of MPEG frames, or the first is not wanted."""
     if size_bytes - start <= _WHOLE_BYTES:
-        whole = _window(read, start, _audio_end(read, size_bytes) - start, is_last=True)
+        whole = _window(read, start, audio_end(read, size_bytes) - start, is_last=True)
         return None if whole is None else [whole]
     first = _window(read, start, _WINDOW_BYTES)
     if first is None or not _is_wanted([first], conversion):
         return None
-    last_start = _audio_end(read, size_bytes) - _WINDOW_BYTES
+    last_start = audio_end(read, size_bytes) - _WINDOW_BYTES
     step = (last_start - start) // (_PLACES + 1)
     if step < 1:
         return None  # hardly anything but tags
@@ -217,56 +217,3 @@ def _sample_frames(tag: InfoTag | VbriTag | None, audio: Sequence[MpegFrame], au
         return tag.mpeg_frames * header.sample_frames
     seen_bytes = sum(mpeg_frame.length_bytes for mpeg_frame in audio)
     return audio_bytes * len(audio) // seen_bytes * header.sample_frames
-
-
-def _audio_end(read: Reader, size_bytes: int) -> int:
-    """Where the tags begin that stand behind the audio: ID3v1, Lyrics3, APE, ID3v2 with a footer."""
-    tail_start = max(0, size_bytes - _WINDOW_BYTES)
-    tail = read(tail_start, size_bytes - tail_start)
-
-    def before(end: int, length: int) -> bytes:
-        start = max(0, end - length)
-        return tail[start - tail_start : end - tail_start] if start >= tail_start else read(start, end - start)
-
-    end = size_bytes
-    for _ in range(_MAX_TAGS):
-        tag_bytes = next(filter(None, (length_of(before, end) for length_of in _TAGS_AT_END)), 0)
-        if not tag_bytes or tag_bytes > end:
-            break
-        end -= tag_bytes
-    return end
-
-
-_Before = Callable[[int, int], bytes]
-
-
-def _id3v1_bytes(before: _Before, end: int) -> int:
-    return 128 if before(end, 128)[:3] == b"TAG" else 227 if before(end, 227)[:4] == b"TAG+" else 0
-
-
-def _ape_bytes(before: _Before, end: int) -> int:
-    """APE tag v1 and v2: the size at 12 counts the footer; bit 31 of the flags at 20 says that there is a header."""
-    footer = before(end, 32)
-    if footer[:8] != b"APETAGEX" or len(footer) < 32:
-        return 0
-    size = int.from_bytes(footer[12:16], "little")
-    return size + (32 if footer[23] & 0x80 else 0)
-
-
-def _lyrics3_bytes(before: _Before, end: int) -> int:
-    """Lyrics3 v2: six digits and LYRICS200, neither counted in the size."""
-    footer = before(end, 15)
-    return int(footer[:6]) + 15 if footer[6:] == b"LYRICS200" and footer[:6].isdigit() else 0
-
-
-def _id3v2_footer_bytes(before: _Before, end: int) -> int:
-    footer = before(end, 10)
-    if footer[:3] != b"3DI" or any(byte & 0x80 for byte in footer[6:]):
-        return 0
-    size = 0
-    for byte in footer[6:]:
-        size = size << 7 | byte
-    return size + 20
-
-
-_TAGS_AT_END = (_id3v1_bytes, _ape_bytes, _lyrics3_bytes, _id3v2_footer_bytes)

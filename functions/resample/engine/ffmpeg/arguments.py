@@ -106,7 +106,8 @@ def decode_command(
 def _decoder_arguments(source: Path | None, container: Container, probed: ProbeResult) -> list[str]:
     decoder = ("-codec:a", probed.decoder) if probed.decoder else ()
     larger_packets = ("-max_size", "65536") if container.demuxer == "wav" else ()  # a fifth less time for decoding
-    return ["-threads", "1", *decoder, *larger_packets, *input_arguments(source, container)]
+    to_the_end = ("-ignore_length", "1") if probed.is_size_stale else ()
+    return ["-threads", "1", *decoder, *larger_packets, *to_the_end, *input_arguments(source, container)]
 
 
 def _mp3_arguments(container: Container, probed: ProbeResult, conversion: Conversion, destination: Path) -> list[str]:
@@ -124,7 +125,7 @@ def filter_chain(container: Container, probed: ProbeResult, conversion: Conversi
     channels = output_channels(probed, conversion)
     mix, pan = _mix(probed.channels, probed.channel_layout, channels)
     resample = [f"aresample={conversion.sample_rate}", "resampler=soxr", "precision=28", "out_sample_fmt=fltp", *mix]
-    gain = (_UNCLIP_GAIN if is_float else 1.0) / lame_scale(conversion)
+    gain = probed.sample_gain * (_UNCLIP_GAIN if is_float else 1.0) / lame_scale(conversion)
     volume = [] if gain == 1.0 else [f"volume={gain:.9f}:precision=float"]
     filters = [*(_CLIP if is_float else ()), *pan, ":".join(resample), *volume]
     return ",".join([*(_FILL_GAPS if container.demuxer == "mov" else ()), *filters])

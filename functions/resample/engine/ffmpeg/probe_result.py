@@ -11,7 +11,9 @@ class ProbeResult:
 
     ``sample_rate`` in Hz; ``sample_format`` and ``channel_layout`` as ffmpeg spells them, the latter ``None`` where
     the file does not tell. ``duration_seconds`` is ffprobe's word, often an estimate. ``cover_index`` is the index of
-    the stream that holds a cover picture. ``decoder`` has to be forced, where it is not ``None``.
+    the stream that holds a cover picture. ``decoder`` has to be forced, where it is not ``None``; its samples are to be
+    multiplied with ``sample_gain``. ``is_size_stale`` tells that the sound goes on behind its declared end, to that of
+    the file.
     """
 
     codec: str
@@ -22,3 +24,5 @@ class ProbeResult:
     duration_seconds: float | None
     cover_index: int | None
     decoder: str | None = None
+    sample_gain: int = 1
+    is_size_stale: bool = False

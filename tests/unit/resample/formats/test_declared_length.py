@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resample.formats.containers import AIFF, AU, CAF, FLAC, MP3, MP4, OGG, W64, WAV, Container
-from resample.formats.declared_length import NOTHING, Declared, declared_length
+from resample.formats.declared import NOTHING, Declared
+from resample.formats.declared_length import declared_length
 from tests.audio.synth import SAMPLE_KINDS, wav_bytes
 from tests.unit.resample.formats.test_passthrough import info_frame, mpeg_frame
 

@@ -27,6 +27,7 @@ from resample.engine.parallel.join import Join, last_frames
 from resample.engine.parallel.mpeg_stream import EncodedStream, Expected
 from resample.formats.containers import HEAD_BYTES, Container, identify
 from resample.formats.declared_length import declared_length
+from resample.formats.last_frame import LastFrame, last_frame
 from resample.formats.mpeg_frames import (
     crc16,
     free_format_unpadded_bytes,
@@ -36,6 +37,7 @@ from resample.formats.mpeg_frames import (
     parse_vbri_tag,
 )
 from resample.formats.passthrough import passthrough_result
+from resample.formats.pcm_samples import coded_sound, is_plain, right_justified_gain
 from tests.audio import hostile
 
 EXAMPLES_IN_CI = 250
@@ -111,12 +113,46 @@ def how_long_a_file_says_it_is(content: bytes) -> None:
         return
     read = CountingReader(content)
 
-    declared = declared_length(read, len(content), container)
+    with suppress(FileError):
+        declared = declared_length(read, len(content), container)
 
-    assert declared.sample_frames is None or declared.sample_frames >= 0
-    assert declared.missing_bytes >= 0
-    assert read.calls <= 3 * 4096 + 8
-    assert read.bytes_read <= 3 * 4096 * 24 + 3 * HEAD_BYTES
+        assert declared.sample_frames is None or declared.sample_frames >= 0
+        assert declared.missing_bytes >= 0
+        assert declared.left_out_seconds >= 0
+        assert declared.uncounted_seconds >= 0
+        assert declared.links >= 1
+    assert read.calls <= 4 * 4096 + 24 + len(content) // HEAD_BYTES
+    assert read.bytes_read <= 3 * 4096 * 24 + 3 * HEAD_BYTES + len(content) + (64 << 10)
+
+
+def what_its_samples_are(content: bytes) -> None:
+    container = _identified(content)
+    if container is None:
+        return
+    read = CountingReader(content)
+    samples = None
+    with suppress(FileError):
+        samples = declared_length(read, len(content), container).samples
+    if samples is None:
+        return
+
+    def inside(offset: int, length: int) -> bytes:
+        return read(offset, length) if length and offset < len(content) else b""
+
+    gain = right_justified_gain(inside, samples)
+    assert gain == 1 or gain == 1 << samples.unused_bits
+    assert coded_sound(inside, samples) is None or not samples.is_float
+    is_plain(inside, samples)
+
+
+def how_a_file_ends(content: bytes) -> None:
+    container = _identified(content)
+    if container is None:
+        return
+    read = CountingReader(content)
+
+    assert last_frame(read, len(content), container) in LastFrame
+    assert read.bytes_read <= 600_000
 
 
 def whether_a_file_passes_through(content: bytes) -> None:
@@ -214,6 +250,8 @@ JOINED: list[int] = []
 PROPERTIES: tuple[Property, ...] = (
     what_a_file_is,
     how_long_a_file_says_it_is,
+    what_its_samples_are,
+    how_a_file_ends,
     whether_a_file_passes_through,
     mpeg_frames_and_their_tags,
     an_mp3_of_ours,
