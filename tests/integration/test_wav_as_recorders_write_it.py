@@ -11,7 +11,6 @@ import pytest
 
 from audiojobs.errors import UnsupportedFormat
 from tests.audio import headers, measure
-from tests.audio.programs import run_full_ffmpeg
 from tests.integration.converting import Run, run_engine
 
 RATE = headers.SAMPLE_RATE
@@ -38,7 +37,7 @@ def converted(folder: Path, content: bytes, **wishes: Any) -> Run:
 
 def assert_is_the_tone(run: Run, *, seconds: float = headers.SECONDS) -> None:
     assert run.sound.seconds == pytest.approx(seconds, abs=0.001)
-    assert 20 * math.log10(measure.peak(run.sound.samples)) == pytest.approx(LEVEL_DBFS, abs=0.6)
+    assert 20 * math.log10(measure.peak(run.sound.channels[0])) == pytest.approx(LEVEL_DBFS, abs=0.6)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def assert_is_the_tone(run: Run, *, seconds: float = headers.SECONDS) -> None:
         ("RIFF", 24, 4, False, False),
         ("RIFF", 24, 4, True, False),
         ("RIFX", 24, 4, False, False),
-        ("RIFX", 16, 4, True, True),
+        ("RIFX", 16, 4, False, True),
         ("RF64", 16, 4, False, True),
         ("RF64", 20, 4, True, False),
         ("W64", 16, 3, False, True),
@@ -84,7 +83,7 @@ def test_a_quiet_recording_is_not_turned_up(tmp_path: Path) -> None:
 
     run = converted(tmp_path, headers.wav("RIFF", headers.Form(1, 1, 32, 4, 24, 4), data))
 
-    assert measure.peak(run.sound.samples) < 0.001
+    assert measure.peak(run.sound.middle()) < 0.001
 
 
 def test_samples_of_five_bytes_are_refused_by_name(tmp_path: Path) -> None:
@@ -130,15 +129,15 @@ def test_what_is_no_sound_behind_the_sound(tmp_path: Path, behind: bytes) -> Non
     assert run.converted.warnings == ()
 
 
-def test_a_second_data_chunk_is_converted_too(tmp_path: Path) -> None:
+def test_a_second_data_chunk_is_not_passed_over_in_silence(tmp_path: Path) -> None:
     data = headers.whole_numbers(TONE, 16, 2)
     layout = headers.Layout(after=((b"LIST", b"INFO"), (b"data", data)))
 
     run = converted(tmp_path, headers.wav("RIFF", headers.Form(1, 1, 16, 2), data, layout))
 
-    assert_is_the_tone(run, seconds=2 * headers.SECONDS)
-    assert run.converted.source.duration_seconds == pytest.approx(2 * headers.SECONDS, abs=0.001)
-    assert run.converted.warnings == ()
+    assert_is_the_tone(run)
+    (warning,) = run.converted.warnings
+    assert f"{headers.SECONDS:.3f} more seconds" in warning.detail
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -184,19 +183,3 @@ def test_frames_of_a_digital_cable_never_become_noise(
 
     with pytest.raises(UnsupportedFormat, match=name):
         converted(tmp_path, content)
-
-
-def test_dts_in_a_wav_is_decoded(tmp_path: Path) -> None:
-    raw = tmp_path / "a.dts"
-    sine = ("-f", "lavfi", "-i", "sine=1000:r=44100:d=3", "-ac", "2")
-    run_full_ffmpeg(*sine, "-c:a", "dca", "-strict", "-2", "-b:a", "1411k", raw)
-    stream = raw.read_bytes()
-    stream = stream[: len(stream) // 4 * 4]
-    swapped = bytearray(len(stream))
-    swapped[0::2], swapped[1::2] = stream[1::2], stream[0::2]
-    content = headers.wav("RIFF", headers.Form(1, 2, 16, 2, sample_rate=44_100), bytes(swapped))
-
-    run = converted(tmp_path, content)
-
-    assert run.converted.source.codec == "dts"
-    assert measure.tone_dbfs(run.sound.middle(), 1000, 32_000) == pytest.approx(-18.1, abs=1)

@@ -153,6 +153,11 @@ def _probe(file: Path, container: Container, declared: Declared, folder: Path, d
     try:
         return probe(file, container, folder=folder, deadline=deadline)
     except CorruptAudio as error:
+        if container.is_big_endian:
+            raise UnsupportedFormat(
+                "This big-endian WAV file (RIFX) has a header of a kind that is not supported."
+                " Please export it as an ordinary WAV or AIFF file."
+            ) from error
         if declared.missing_bytes:
             raise TruncatedAudio("The file is cut off, and the part that is there cannot be decoded.") from error
         raise

@@ -18,7 +18,7 @@ from typing import Literal
 from resample.formats.reader import Reader
 
 _WINDOW_BYTES = 131_072
-_PLAIN_BYTES = 65_536
+_PLAIN_BYTES = 8192
 _PLACES = 16
 _PLACE_BYTES = 16_384
 _BLOCK_BYTES = 1 << 20

@@ -156,10 +156,10 @@ def _declared(
         # Coded in blocks: the decoder gives the last one whole, and the fact chunk is often wrong.
         return Declared(None if data.size and available else 0, sample_rate, 0, missing)
     size = data.size if missing else min(data.size, available)
-    behind = Behind(0, 0.0, is_sound=False)
+    behind = Behind(0.0, is_sound=False)
     if not missing and available >= data.size + _CHUNK_HEADER_BYTES:
         behind = _look_behind(read, size_bytes, form, data, order)
-    size = available if behind.is_sound else size + behind.data_bytes
+    size = available if behind.is_sound else size
     return Declared(
         sample_frames=size // form.sample_frame_bytes,
         sample_rate=sample_rate,
@@ -180,29 +180,27 @@ def _fits(start: int, riff_size: int, size_bytes: int) -> bool:
 class Behind:
     """What stands behind the first ``data`` chunk: more of them, a file of its own, or the rest of the take."""
 
-    data_bytes: int
     left_out_seconds: float
     is_sound: bool
 
 
 def _look_behind(read: Reader, size_bytes: int, form: WaveFormat, data: Chunk, order: str) -> Behind:
-    data_bytes = 0
+    byte_rate = form.sample_frame_bytes * max(1, form.sample_rate)
+    left_out_bytes = 0
     position = data.end
     if data.size & 1 and _is_chunk_header(read(data.end - 1, 8), size_bytes - data.end + 1, order):
         position = data.end - 1  # written without the padding
     for chunk in read_chunks(read, position, size_bytes, order):
         at = chunk.offset - _CHUNK_HEADER_BYTES
         if chunk.name in _MAGICS and read(at + 8, 4) == b"WAVE":
-            return Behind(data_bytes, _joined_seconds(read, size_bytes, at), is_sound=False)
+            return Behind(left_out_bytes / byte_rate + _joined_seconds(read, size_bytes, at), is_sound=False)
         if not _is_chunk_header(read(at, 8), size_bytes - at, order):
-            seconds = (size_bytes - at) / form.sample_frame_bytes / max(1, form.sample_rate)
-            is_sound = at == position and seconds >= _STRAY_SECONDS and not _is_padding_or_tag(read, at, size_bytes)
-            return Behind(data_bytes, 0.0, is_sound=is_sound)
-        if chunk.name == b"data":
-            data_bytes += (
-                min(chunk.size, size_bytes - chunk.offset) // form.sample_frame_bytes * form.sample_frame_bytes
-            )
-    return Behind(data_bytes, 0.0, is_sound=False)
+            is_long_enough = (size_bytes - at) / byte_rate >= _STRAY_SECONDS
+            is_sound = at == position and is_long_enough and not _is_padding_or_tag(read, at, size_bytes)
+            return Behind(left_out_bytes / byte_rate, is_sound=is_sound)
+        if chunk.name == b"data":  # ffmpeg stops at the end of the first one
+            left_out_bytes += min(chunk.size, size_bytes - chunk.offset)
+    return Behind(left_out_bytes / byte_rate, is_sound=False)
 
 
 def _is_chunk_header(header: bytes, room: int, order: str) -> bool:
