@@ -59,6 +59,18 @@ def test_wav_with_room_for_another_chunk_is_not_sequential(count: int, padding: 
     assert not of(content + bytes(padding + 8), WAV).is_sequential
 
 
+@pytest.mark.parametrize("long_bytes", [0, 600, 5000, 1 << 40])
+def test_rf64_whose_data_chunk_has_a_size_of_its_own(long_bytes: int) -> None:
+    """The chunk ``ds64`` counts only where the data chunk refers to it (EBU Tech 3306)."""
+    content = bytearray(wav_bytes([0.0] * 600, form="RF64"))
+    assert content[12:16] == b"ds64"
+    content[28:36] = struct.pack("<Q", long_bytes)
+    size_at = content.index(b"data") + 4
+    content[size_at : size_at + 4] = struct.pack("<I", 1200)
+
+    assert of(bytes(content), WAV) == Declared(600, 44_100, is_sequential=True)
+
+
 def test_wav_without_a_data_chunk() -> None:
     assert of(wav_bytes([])[:36], WAV) == NOTHING
 
@@ -124,8 +136,8 @@ def test_au() -> None:
     assert of(b".snd" + struct.pack(">5I", 24, 0xFFFFFFFF, 3, 44_100, 2) + bytes(400), AU) == NOTHING
 
 
-def _caf(data: bytes, size: int | None = None) -> bytes:
-    description = struct.pack(">d4sIIIII", 44_100.0, b"lpcm", 2, 4, 1, 2, 16)
+def _caf(data: bytes, size: int | None = None, *, packet_bytes: int = 4) -> bytes:
+    description = struct.pack(">d4sIIIII", 44_100.0, b"lpcm", 2, packet_bytes, 1, 2, 4 * packet_bytes)
     declared = 4 + len(data) if size is None else size
     return (
         b"caff\0\1\0\0desc"
@@ -142,6 +154,8 @@ def test_caf() -> None:
     assert of(_caf(bytes(400)), CAF) == Declared(100, 44_100, 1)
     assert of(_caf(bytes(400))[:-40], CAF) == Declared(100, 44_100, 1, missing_bytes=40)
     assert of(_caf(bytes(400), size=-1), CAF).sample_frames is None
+    assert of(_caf(bytes(403)), CAF).sample_frames == 100, "without a part of a packet"
+    assert of(_caf(b"", size=3, packet_bytes=1), CAF).sample_frames is None, "shorter than its own header"
 
 
 def test_mp3() -> None:

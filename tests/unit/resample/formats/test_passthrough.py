@@ -12,7 +12,7 @@ from audiojobs.conversion import Conversion
 from audiojobs.job import Result, Source
 from resample.formats.containers import MP3, WAV
 from resample.formats.passthrough import passthrough_result
-from tests.audio.broken import ape_tag
+from tests.audio.broken import ape_tag, id3v2
 
 KILOBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 RATES = (44_100, 48_000, 32_000)
@@ -147,6 +147,33 @@ def test_one_frame_of_another_kind_anywhere(position: int, other: bytes) -> None
     content = mpeg_frame() * position + other + mpeg_frame() * (3000 - position)
 
     assert decide(content) is None
+
+
+def test_two_faults_that_make_up_for_each_other() -> None:
+    """What comes after both is where it would be without them; only what stands between them is not."""
+    between_first_windows, between_next_windows = 200, 650  # of 3000 MPEG frames
+    content = bytearray(mpeg_frame() * 3000)
+    assert decide(bytes(content)) is not None
+
+    content[576 * between_next_windows : 576 * between_next_windows] = bytes(476)
+    content[576 * between_first_windows : 576 * between_first_windows] = bytes(100)
+
+    assert decide(bytes(content)) is None
+
+
+@pytest.mark.parametrize("tag_bytes", [37, 100, 575, 576, 1000])
+def test_a_tag_in_front_of_a_long_file(tag_bytes: int) -> None:
+    for audio in (stream(3000), mpeg_frame() * 3000):
+        assert decide(id3v2(tag_bytes) + audio) is not None
+
+
+@pytest.mark.parametrize("count", [3, 100])
+def test_junk_behind_the_last_frame(count: int) -> None:
+    """Less than a header may be a part of one; four bytes that are none are something else."""
+    audio = mpeg_frame() * count
+
+    assert decide(audio + b"jun") is not None
+    assert decide(audio + b"junk") is None
 
 
 def test_other_containers() -> None:
