@@ -12,6 +12,7 @@ SAM_VENV := .venv-sam
 AWS_VENV := .venv-aws
 LAMBDA_VENV := .venv-lambda
 CHECKOV_VENV := .venv-checkov
+MUTATION_VENV := .venv-mutation
 BIN := $(VENV)/bin
 # The makefiles that SAM runs get a Python that has pip, which Debian's lacks.
 SAM := SAM_CLI_TELEMETRY=0 PYTHON=$(CURDIR)/$(SAM_VENV)/bin/python $(SAM_VENV)/bin/sam
@@ -153,6 +154,12 @@ uppy: .local/uppy/$(UPPY)
 test-long: $(VENV)/installed ## the tests with minutes and hours of audio
 	$(BIN)/pytest tests -m long -o addopts="--strict-markers -ra"
 
+MUTATE = $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
+	$(if $(TESTS),--tests $(TESTS)) --python $(BIN)/python
+.PHONY: mutate
+mutate: $(VENV)/installed $(MUTATION_VENV)/installed ## do the tests notice small changes? SAMPLE=60 SEED=1 MINUTES=30 FILES=... TESTS=...
+	@nice $(MUTATION_VENV)/bin/python -m tests.mutation $(FILES) $(MUTATE)
+
 .PHONY: test-sam-local
 test-sam-local: $(VENV)/installed $(SAM_VENV)/installed ## `sam local` in containers, without Docker: root on Debian
 	@$(call packages,podman runc mmdebstrap,podman runc mmdebstrap,echo "please type: sudo apt-get install podman runc mmdebstrap" >&2; exit 1)
@@ -188,6 +195,7 @@ lock: $(VENV)/installed ## pin the newest allowed versions again; UPGRADE= for w
 	$(BIN)/uv pip compile $(LOCK) --group sam --output-file requirements-sam.lock
 	$(BIN)/uv pip compile $(LOCK) --group lambda --output-file requirements-lambda.lock
 	$(BIN)/uv pip compile $(LOCK) --group checkov --output-file requirements-checkov.lock
+	$(BIN)/uv pip compile $(LOCK) --group mutation --output-file requirements-mutation.lock
 
 UPGRADE = --upgrade
 LOCK = --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -195,7 +203,7 @@ LOCK = --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes --
 
 .PHONY: clean
 clean: ## remove what was installed and built here
-	rm -rf $(RUN_VENV) $(VENV) $(SAM_VENV) $(AWS_VENV) $(LAMBDA_VENV) $(CHECKOV_VENV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(RUN_VENV) $(VENV) $(SAM_VENV) $(AWS_VENV) $(LAMBDA_VENV) $(CHECKOV_VENV) $(MUTATION_VENV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(RUN_VENV)/installed: requirements-run.lock
 $(VENV)/installed: requirements.lock
@@ -203,6 +211,7 @@ $(SAM_VENV)/installed: requirements-sam.lock
 $(AWS_VENV)/installed: requirements-aws.lock
 $(LAMBDA_VENV)/installed: requirements-lambda.lock
 $(CHECKOV_VENV)/installed: requirements-checkov.lock
+$(MUTATION_VENV)/installed: requirements-mutation.lock
 # Most of what is in them is never imported.
 $(RUN_VENV)/installed $(AWS_VENV)/installed $(CHECKOV_VENV)/installed: export PIP_NO_COMPILE := 1
 # Lambda's Python where this machine has it; a name on PATH may be no more than a signpost to a version manager.
