@@ -95,6 +95,10 @@ layer-zips: ## the ffmpeg layer for both processors: build/ffmpeg-layer-*.zip
 			$(PYTHON) -m zipfile --create ../ffmpeg-layer-$$arch.zip bin share); \
 	done; ls -l build/*.zip
 
+.PHONY: verify
+verify: $(VENV)/installed ## prove that a deployed stack works: make verify STACK=audio-resampler REGION=eu-central-1
+	@$(BIN)/python -m operate.verify $(STACK) $(if $(REGION),--region $(REGION))
+
 .PHONY: redrive
 redrive: $(RUN_VENV)/installed ## send again what failed by our fault: make redrive STACK=audio-resampler DRY_RUN=yes
 	@$(RUN_VENV)/bin/python -m operate.redrive $(STACK) $(if $(DRY_RUN),--dry-run)

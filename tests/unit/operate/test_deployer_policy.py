@@ -13,6 +13,7 @@ from typing import Any
 
 import cfnlint.data.AdditionalSpecs
 import pytest
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from samtranslator.translator.transform import transform
 
 from local import template as templates
@@ -22,94 +23,92 @@ POLICY_FILE = PROJECT / "docs" / "deployer-policy.json"
 NAMES = {"STACK": "audio-resampler", "REGION": "eu-central-1", "ACCOUNT": "111122223333"}
 INLINE_POLICY_CHARACTERS = 10_240
 
-# What CloudFormation calls to make, change and delete a resource of each type, and an ARN that it calls it on.
-NEEDED = {
-    "AWS::S3::Bucket": (
-        """
-        s3:CreateBucket s3:DeleteBucket s3:PutBucketPublicAccessBlock s3:PutBucketOwnershipControls
-        s3:PutBucketTagging s3:PutEncryptionConfiguration s3:PutLifecycleConfiguration s3:PutBucketCORS
-        s3:PutBucketNotification
-        """,
-        "arn:aws:s3:::audio-resampler-uploads-111122223333-eu-central-1",
-    ),
-    "AWS::S3::BucketPolicy": (
-        "s3:GetBucketPolicy s3:PutBucketPolicy s3:DeleteBucketPolicy",
-        "arn:aws:s3:::audio-resampler-results-111122223333-eu-central-1",
-    ),
-    "AWS::DynamoDB::Table": (
-        """
-        dynamodb:CreateTable dynamodb:DescribeTable dynamodb:UpdateTable dynamodb:UpdateTimeToLive
-        dynamodb:DeleteTable
-        """,
-        "arn:aws:dynamodb:eu-central-1:111122223333:table/audio-resampler-JobsTable-1A2B3C",
-    ),
-    "AWS::SQS::Queue": (
-        "sqs:CreateQueue sqs:GetQueueAttributes sqs:SetQueueAttributes sqs:DeleteQueue",
-        "arn:aws:sqs:eu-central-1:111122223333:audio-resampler-PurgeQueue-1A2B3C",
-    ),
-    "AWS::Lambda::Function": (
-        """
-        lambda:CreateFunction lambda:GetFunction lambda:UpdateFunctionCode
-        lambda:UpdateFunctionConfiguration lambda:PutFunctionConcurrency lambda:DeleteFunctionConcurrency
-        lambda:DeleteFunction
-        """,
-        "arn:aws:lambda:eu-central-1:111122223333:function:audio-resampler-ApiFunction-1A2B3C",
-    ),
-    "AWS::Lambda::Permission": (
-        "lambda:AddPermission lambda:RemovePermission",
-        "arn:aws:lambda:eu-central-1:111122223333:function:audio-resampler-ApiFunction-1A2B3C",
-    ),
-    "AWS::Lambda::EventInvokeConfig": (
-        "lambda:PutFunctionEventInvokeConfig lambda:DeleteFunctionEventInvokeConfig",
-        "arn:aws:lambda:eu-central-1:111122223333:function:audio-resampler-ResampleFunction-1A2B3C",
-    ),
-    "AWS::Lambda::EventSourceMapping": (
-        """
-        lambda:CreateEventSourceMapping lambda:GetEventSourceMapping lambda:UpdateEventSourceMapping
-        lambda:DeleteEventSourceMapping
-        """,
-        "arn:aws:lambda:eu-central-1:111122223333:event-source-mapping:1a2b3c",
-    ),
-    "AWS::Lambda::LayerVersion": (
-        "lambda:PublishLayerVersion lambda:GetLayerVersion lambda:DeleteLayerVersion",
-        "arn:aws:lambda:eu-central-1:111122223333:layer:audio-resampler-shared:1",
-    ),
-    "AWS::IAM::Role": (
-        """
-        iam:CreateRole iam:GetRole iam:PutRolePolicy iam:DeleteRolePolicy iam:AttachRolePolicy
-        iam:DetachRolePolicy iam:PassRole iam:TagRole iam:DeleteRole
-        """,
-        "arn:aws:iam::111122223333:role/audio-resampler-ApiFunctionRole-1A2B3C",
-    ),
-    "AWS::ApiGateway::RestApi": (
-        "apigateway:POST apigateway:GET apigateway:PUT apigateway:PATCH apigateway:DELETE",
-        "arn:aws:apigateway:eu-central-1::/restapis/a1b2c3",
-    ),
-    "AWS::ApiGateway::Deployment": (
-        "apigateway:POST apigateway:GET apigateway:DELETE",
-        "arn:aws:apigateway:eu-central-1::/restapis/a1b2c3/deployments",
-    ),
-    "AWS::ApiGateway::Stage": (
-        "apigateway:POST apigateway:GET apigateway:PATCH apigateway:DELETE",
-        "arn:aws:apigateway:eu-central-1::/restapis/a1b2c3/stages/v1",
-    ),
-    "AWS::Logs::LogGroup": (
-        "logs:CreateLogGroup logs:PutRetentionPolicy logs:DeleteLogGroup",
-        "arn:aws:logs:eu-central-1:111122223333:log-group:/audio-resampler/audio-resampler/api:*",
-    ),
-    "AWS::CloudWatch::Alarm": (
-        "cloudwatch:PutMetricAlarm cloudwatch:DeleteAlarms",
-        "arn:aws:cloudwatch:eu-central-1:111122223333:alarm:audio-resampler-PurgeFailedAlarm-1A2B3C",
-    ),
-    "AWS::CloudWatch::Dashboard": (
-        "cloudwatch:PutDashboard cloudwatch:GetDashboard cloudwatch:DeleteDashboards",
-        "arn:aws:cloudwatch::111122223333:dashboard/audio-resampler-eu-central-1",
-    ),
-    "AWS::SNS::Topic": (
-        "sns:CreateTopic sns:GetTopicAttributes sns:Subscribe sns:DeleteTopic",
-        "arn:aws:sns:eu-central-1:111122223333:audio-resampler-AlarmTopic-1A2B3C",
-    ),
+# An ARN of each type, as CloudFormation names what it makes.
+ARNS = {
+    "AWS::S3::Bucket": "arn:aws:s3:::audio-resampler-uploads-111122223333-eu-central-1",
+    "AWS::S3::BucketPolicy": "arn:aws:s3:::audio-resampler-results-111122223333-eu-central-1",
+    "AWS::DynamoDB::Table": "arn:aws:dynamodb:eu-central-1:111122223333:table/audio-resampler-JobsTable-1A2B3C",
+    "AWS::SQS::Queue": "arn:aws:sqs:eu-central-1:111122223333:audio-resampler-PurgeQueue-1A2B3C",
+    "AWS::Lambda::Function": "arn:aws:lambda:eu-central-1:111122223333:function:audio-resampler-ApiFunction-1A2B3C",
+    "AWS::Lambda::Permission": "arn:aws:lambda:eu-central-1:111122223333:function:audio-resampler-ApiFunction-1A2B3C",
+    "AWS::Lambda::EventInvokeConfig": "arn:aws:lambda:eu-central-1:111122223333:function:audio-resampler-Resample-1A",
+    "AWS::Lambda::EventSourceMapping": "arn:aws:lambda:eu-central-1:111122223333:event-source-mapping:1a2b3c",
+    "AWS::Lambda::LayerVersion": "arn:aws:lambda:eu-central-1:111122223333:layer:audio-resampler-shared:1",
+    "AWS::IAM::Role": "arn:aws:iam::111122223333:role/audio-resampler-ApiFunctionRole-1A2B3C",
+    "AWS::ApiGateway::RestApi": "arn:aws:apigateway:eu-central-1::/restapis/a1b2c3",
+    "AWS::ApiGateway::Deployment": "arn:aws:apigateway:eu-central-1::/restapis/a1b2c3/deployments",
+    "AWS::ApiGateway::Stage": "arn:aws:apigateway:eu-central-1::/restapis/a1b2c3/stages/v1",
+    "AWS::Logs::LogGroup": "arn:aws:logs:eu-central-1:111122223333:log-group:/audio-resampler/audio-resampler/api:*",
+    "AWS::CloudWatch::Alarm": "arn:aws:cloudwatch:eu-central-1:111122223333:alarm:audio-resampler-PurgeFailed-1A2B3C",
+    "AWS::CloudWatch::Dashboard": "arn:aws:cloudwatch::111122223333:dashboard/audio-resampler-eu-central-1",
+    "AWS::SNS::Topic": "arn:aws:sns:eu-central-1:111122223333:audio-resampler-AlarmTopic-1A2B3C",
+    "AWS::SNS::Subscription": "arn:aws:sns:eu-central-1:111122223333:audio-resampler-AlarmTopic-1A2B3C:0a1b2c3d",
+    "AWS::Events::Rule": "arn:aws:events:eu-central-1:111122223333:rule/audio-resampler-PurgeFunctionSweep-1A2B3C",
 }
+
+# Actions that are judged on another resource than the one that is made.
+ELSEWHERE = {
+    "iam:PassRole": ARNS["AWS::IAM::Role"],
+    "s3:GetObject": "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1a2b3c/audio-resampler/1a2b3c",
+    "lambda:GetLayerVersion": "arn:aws:lambda:eu-central-1:999988887777:layer:ffmpeg:1",
+    "cloudwatch:DescribeAlarms": "*",
+    "logs:DescribeLogGroups": "*",
+    "logs:DescribeResourcePolicies": "*",
+    "sns:Unsubscribe": "*",
+    "iam:GetRole": ARNS["AWS::IAM::Role"],
+}
+
+# What CloudFormation's handlers may ask for when a template has what ours has not.
+UNUSED = {
+    r"kms:|logs:(Dis)?[aA]ssociateKmsKey": "no key of a customer",
+    r"ec2:|elasticfilesystem:|s3files:": "no VPC, no file system",
+    r"s3tables:|s3:.*(MetadataTable|MetadataAnnotation|MetadataInventory|MetadataJournal)": "no metadata tables",
+    r"s3:(Put|Delete).*(Acl|Analytics|Metrics|Inventory|Tiering|Website|Replication|Accelerate|Logging)": "none",
+    r"s3:Put.*(ObjectLock|Abac)": "none",
+    r"s3:(DeleteBucketCors|DeleteBucketEncryption|DeleteBucketLifecycle)": "no such actions: S3 has the ones for Put",
+    r"s3:(GetObjectVersion|GetObjectMetadata|REST\.PUT\.OBJECT)": "artefacts have no version named",
+    r"s3:(ListTagsForResource|TagResource|UntagResource)": "tags of access points, not of buckets",
+    r"dynamodb:.*(Replica|Import|Kinesis|ResourcePolicy|Item|Query|Scan)": "no replicas, imports, streams, policies",
+    r"dynamodb:Update(ContinuousBackups|ContributorInsights)": "neither is set",
+    r"S3::Bucket s3:DeleteObject": "objects are deleted by hand, see EmptyBuckets",
+    r"DynamoDB::Table (s3|logs):": "no table is imported",
+    r"kinesis:|firehose:|iam:CreateServiceLinkedRole": "no streams, no replicas",
+    r"iam:.*(PermissionsBoundary|UpdateRoleDescription)": "neither is set",
+    r"lambda:.*(CodeSigning|Scaling|PassCapacityProvider|RuntimeAlias|PublishVersion)": "none",
+    r"lambda:Put(FunctionRecursionConfig|RuntimeManagementConfig)": "neither is set",
+    r"logs:.*(LogDelivery|LogStream|PutLogEvents|ResourcePolic|IndexPolic|BearerToken|DeletionProtection)": "none",
+    r"logs:(Put|Delete)DataProtectionPolicy|sns:PutDataProtectionPolicy": "none",
+    r"apigateway:UpdateRestApiPolicy": "the API has no resource policy",
+}
+
+
+def asked_for(resource_type: str) -> set[str]:
+    """What CloudFormation's own schema says that it calls to make, read, change and delete a resource.
+
+    What it calls to read is asked for whatever the template has in it.
+    """
+    handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource_type).schema["handlers"]
+    reading = {action for action in handlers["read"]["permissions"] if not action.startswith("kms:")}
+    writing = {
+        action
+        for name in ("create", "update", "delete")
+        for action in handlers.get(name, {}).get("permissions", [])
+        if not any(re.search(pattern, f"{resource_type} {action}") for pattern in UNUSED)
+    }
+    return {action for action in reading | writing if is_action(action)}
+
+
+def is_action(action: str) -> bool:
+    """Whether IAM knows it: some schemas name operations, not actions."""
+    service, name = action.lower().split(":")
+    return name in known_actions().get(service, set())
+
+
+@cache
+def known_actions() -> dict[str, set[str]]:
+    """Every service's actions, in lower case."""
+    services = json.loads(Path(cfnlint.data.AdditionalSpecs.__path__[0], "Policies.json").read_text())
+    return {name: {action.lower() for action in service["Actions"]} for name, service in services.items()}
 
 
 @cache
@@ -132,7 +131,7 @@ def allowed() -> Iterator[tuple[str, str]]:
 
 
 def may(action: str, arn: str) -> bool:
-    return any(action == known and fnmatch.fnmatchcase(arn, pattern) for known, pattern in allowed())
+    return any(action.lower() == known.lower() and fnmatch.fnmatchcase(arn, pattern) for known, pattern in allowed())
 
 
 @cache
@@ -160,11 +159,18 @@ def _region(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_resource_of_the_template_can_be_made_changed_and_deleted() -> None:
     types = {resource["Type"] for resource in resources().values()}
 
-    assert types <= set(NEEDED), "say what a deployer needs for the new type, here and in docs/deployer-policy.json"
-    for resource_type in types:
-        actions, arn = NEEDED[resource_type]
-        missing = [action for action in actions.split() if not may(action, arn)]
-        assert not missing, f"{resource_type}: {', '.join(missing)} on {arn}"
+    assert types <= set(ARNS), "name an ARN of the new type, and what a deployer needs in docs/deployer-policy.json"
+    missing = [
+        f"{resource_type}: {action} on {arn}"
+        for resource_type in sorted(types)
+        for action in sorted(asked_for(resource_type))
+        if not may(action, arn := ELSEWHERE.get(action, ARNS[resource_type]))
+    ]
+    assert missing == []
+
+
+def test_artefacts_can_be_deleted_with_the_stack() -> None:
+    assert may("s3:DeleteObject", ELSEWHERE["s3:GetObject"]), "sam delete"
 
 
 def test_policies_that_sam_adds_to_roles_can_be_attached() -> None:
@@ -185,12 +191,9 @@ def test_policies_that_sam_adds_to_roles_can_be_attached() -> None:
 
 
 def test_every_action_exists_and_none_has_a_wildcard() -> None:
-    services = json.loads(Path(cfnlint.data.AdditionalSpecs.__path__[0], "Policies.json").read_text())
-
     for action, _ in allowed():
-        service, name = action.split(":")
-        assert "*" not in name
-        assert name.lower() in {known.lower() for known in services[service]["Actions"]}, f"there is no {action}"
+        assert "*" not in action
+        assert is_action(action), f"there is no {action}"
 
 
 @pytest.mark.parametrize(
@@ -208,8 +211,12 @@ def test_nothing_of_others_can_be_touched(arn: str) -> None:
         "cloudformation:ValidateTemplate",
         "cloudformation:GetTemplateSummary",
         "logs:DescribeLogGroups",
+        "logs:DescribeResourcePolicies",
+        "cloudwatch:DescribeAlarms",
+        "lambda:GetLayerVersion",
     }
-    bound = {"lambda:" + name for name in ("ListTags", "TagResource", "UntagResource")} | {"sns:Unsubscribe"}
+    bound = {"lambda:" + name for name in ("ListTags", "TagResource", "UntagResource")}
+    bound |= {"sns:Unsubscribe", "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes"}
     bound |= {f"lambda:{verb}EventSourceMapping" for verb in ("Create", "Get", "Update", "Delete")}
 
     assert {action for action, _ in allowed() if may(action, arn)} <= reading_or_bound | bound
