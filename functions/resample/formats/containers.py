@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from audiojobs.errors import NoAudio, TruncatedAudio, UnsupportedFormat
 from resample.formats.mpeg_frames import free_format_unpadded_bytes, parse_header
+from resample.formats.not_audio import describe
 from resample.formats.reader import Reader
 
 HEAD_BYTES = 65_536
@@ -20,6 +21,13 @@ HEAD_BYTES = 65_536
 ACCEPTED = "WAV, MP3, FLAC, Ogg, M4A, AIFF or AAC"
 
 _MAX_ID3_TAGS = 8
+_MAX_ZEROS_BYTES = 16 << 20
+_ZEROS_BLOCK_BYTES = 1 << 20
+_MAX_JUNK_BYTES = 1024
+# White space or a byte order mark that a script printed in front, or the header of an old Macintosh file.
+_MAGIC_BEHIND_JUNK = re.compile(
+    rb"(RIFF|RIFX|RF64)....WAVE|FORM....AIF[FC]|fLaC[\x00\x80]\x00\x00\x22|OggS\x00\x02", re.DOTALL
+)
 _ID3_HEADER_BYTES = 10
 
 
@@ -29,12 +37,14 @@ class Container:
 
     ``name`` is what users see, ``demuxer`` what ffmpeg calls it. ``audio_offset`` is where it starts, in bytes, behind
     any ID3v2 tags. ``is_big_endian`` is set where ffmpeg's reader takes big-endian samples for little-endian.
+    ``junk_bytes`` in front of the file have to be skipped.
     """
 
     name: str
     demuxer: str
     audio_offset: int = 0
     is_big_endian: bool = False
+    junk_bytes: int = 0
 
 
 WAV = Container("wav", "wav")
@@ -95,6 +105,8 @@ def detect(head: bytes, *, is_whole_file: bool = False) -> Container:
     """
     if not head:
         raise NoAudio("The file is empty.")
+    if sentence := describe(head):
+        raise UnsupportedFormat(sentence)
     container = _by_magic(head)
     if container is not None:
         return container
@@ -104,6 +116,10 @@ def detect(head: bytes, *, is_whole_file: bool = False) -> Container:
     container = _by_mpeg_headers(head, is_whole_file)
     if container is not None:
         return container
+    if match := _MAGIC_BEHIND_JUNK.search(head[:_MAX_JUNK_BYTES]):
+        container = _by_magic(head[match.start() :])
+        if container is not None:
+            return replace(container, audio_offset=match.start(), junk_bytes=match.start())
     if _looks_like_text(head):
         raise UnsupportedFormat(f"This is a text file. Please send {ACCEPTED}.")
     raise UnsupportedFormat(f"This file is not in a supported audio format. Please send {ACCEPTED}.")
@@ -131,7 +147,28 @@ def identify(read: Reader, size_bytes: int) -> Container:
         if head_offset + len(head) - offset < HEAD_BYTES // 4 and head_offset + len(head) < size_bytes:
             head_offset, head = offset, read(offset, HEAD_BYTES)
     rest = head[offset - head_offset :]
-    return replace(detect(rest, is_whole_file=offset + len(rest) >= size_bytes), audio_offset=offset)
+    junk_bytes = 0
+    if rest and not any(rest):
+        offset = junk_bytes = _skip_zeros(read, offset + len(rest), size_bytes)
+        rest = read(offset, HEAD_BYTES)
+    container = detect(rest, is_whole_file=offset + len(rest) >= size_bytes)
+    if junk_bytes or container.junk_bytes:
+        junk_bytes = offset + container.junk_bytes
+    return replace(container, audio_offset=offset + container.audio_offset, junk_bytes=junk_bytes)
+
+
+def _skip_zeros(read: Reader, offset: int, size_bytes: int) -> int:
+    """Where the first byte after ``offset`` stands that is not zero: space is reserved before a download begins."""
+    for start in range(offset, min(size_bytes, offset + _MAX_ZEROS_BYTES), _ZEROS_BLOCK_BYTES):
+        block = read(start, min(_ZEROS_BLOCK_BYTES, size_bytes - start))
+        if any(block):
+            return start + len(block) - len(block.lstrip(b"\0"))
+    if offset + _MAX_ZEROS_BYTES < size_bytes:
+        raise UnsupportedFormat("The file begins with many megabytes of zeros, in front of any sound.")
+    raise UnsupportedFormat(
+        "This file contains nothing but zeros, so it is not in a supported audio format."
+        " Please make the copy or download again."
+    )
 
 
 def id3v2_bytes(data: bytes) -> int:

@@ -31,6 +31,7 @@ _PLACES = 6  # looked at between the beginning and the end
 _WHOLE_BYTES = 12 * _WINDOW_BYTES  # up to here all of the audio is read at once
 _MAX_MPEG_FRAME_BYTES = 1441  # of Layer III: 320 kbit/s at 32 kHz, padded
 _MIN_CHAIN = 3
+_CONSTANT_OFF, _VARIABLE_OFF = 0.005, 0.3  # of the number of MPEG frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def passthrough_result(
         return None
     if container is None:
         container = identify(read, size_bytes)
-    if container.name != "mp3":
+    if container.name != "mp3" or container.junk_bytes:
         return None
 
     windows = _windows(read, container.audio_offset, size_bytes, conversion)
@@ -157,7 +158,7 @@ def _judge(windows: Sequence[_Window], size_bytes: int, conversion: Conversion) 
         if not _agrees(tag, audio_bytes, size_bytes):
             return None
         audio_bytes -= first_frame.length_bytes
-    if not audio:
+    if not audio or (tag and not _counts_what_is_there(tag, audio, audio_bytes)):
         return None
 
     bit_rates = {mpeg_frame.header.bit_rate for mpeg_frame in audio}
@@ -194,6 +195,19 @@ def _agrees(tag: InfoTag | VbriTag, audio_bytes: int, size_bytes: int) -> bool:
     if not declared:
         return tag.mpeg_frames is not None
     return abs(audio_bytes - declared) <= _MAX_MPEG_FRAME_BYTES or declared == size_bytes
+
+
+def _counts_what_is_there(tag: InfoTag | VbriTag, audio: Sequence[MpegFrame], audio_bytes: int) -> bool:
+    """Whether as many MPEG frames are there as the tag counts, judged by the mean length of those that were seen.
+
+    At a constant bit rate that is exact; at a variable one it finds tags of which half is true.
+    """
+    if not tag.mpeg_frames:
+        return True
+    lengths = [mpeg_frame.length_bytes for mpeg_frame in audio]
+    count = audio_bytes * len(lengths) / sum(lengths)
+    is_constant = max(lengths) - min(lengths) <= 1
+    return abs(count - tag.mpeg_frames) <= 2 + (_CONSTANT_OFF if is_constant else _VARIABLE_OFF) * tag.mpeg_frames
 
 
 def _in_step(windows: Sequence[_Window], audio: Sequence[MpegFrame]) -> bool:

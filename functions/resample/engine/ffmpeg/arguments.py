@@ -52,6 +52,7 @@ def input_arguments(source: Path | None, container: Container) -> list[str]:
         *("-protocol_whitelist", "file,pipe"),
         *("-format_whitelist", container.demuxer),
         *("-f", container.demuxer),
+        *(("-skip_initial_bytes", str(container.junk_bytes)) if container.junk_bytes else ()),
         *("-i", "pipe:0" if source is None else f"file:{source}"),
     ]
 
