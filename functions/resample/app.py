@@ -13,7 +13,7 @@ from audiojobs.announcements import Announcer
 from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.settings import ResampleSettings
 from audiojobs.store import JobStore
-from audiojobs.telemetry import adopt, instrumented
+from audiojobs.telemetry import format_logs_of, instrumented
 from resample.job_run import Invocation, JobRunner, Outcome, UploadEvent
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """
     request_id = event.get("retry_of", context.aws_request_id)
     invocation = Invocation(request_id, time.time() + context.get_remaining_time_in_millis() / 1000)
-    views = [_view(_resampling().handle(upload, invocation)) for upload in upload_events(event)]
+    views = [_view(_runner().handle(upload, invocation)) for upload in upload_events(event)]
     return views[0] if len(views) == 1 else views
 
 
@@ -56,8 +56,8 @@ def _view(outcome: Outcome | None) -> dict[str, Any] | None:
 
 
 @cache
-def _resampling() -> JobRunner:
-    adopt(__package__)
+def _runner() -> JobRunner:
+    format_logs_of(__package__)
     settings = ResampleSettings.from_environment(os.environ)
     return JobRunner(
         settings,

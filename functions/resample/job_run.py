@@ -119,8 +119,8 @@ class JobRunner:
                 lease_expires_at=invocation.deadline,
             )
         except Refused as refused:
-            return self._settle(refused.job, upload) if refused.job else None
-        return self._work(job, upload, attempt, invocation, refusal)
+            return self._finish_duplicate(refused.job, upload) if refused.job else None
+        return self._run_attempt(job, upload, attempt, invocation, refusal)
 
     def _new_direct_job(self, event: UploadEvent, upload: Upload) -> tuple[Job, AudioJobError | None]:
         """The job of a direct upload, and why it can't be done, if that shows already."""
@@ -148,7 +148,7 @@ class JobRunner:
         )
         return job, refusal
 
-    def _work(
+    def _run_attempt(
         self, job: Job, upload: Upload | None, attempt: str, invocation: Invocation, refusal: AudioJobError | None
     ) -> Outcome:
         secret = new_secret() if job.origin is Origin.DIRECT else None
@@ -169,27 +169,27 @@ class JobRunner:
                 secret_hash=hash_secret(secret) if secret else None,
             )
         except Refused as refused:
-            return self._leave(job, refused.job)
+            return self._abandon(job, refused.job)
         except (FileError, InvalidRequest) as error:
             if isinstance(error, UploadReplaced) and job.origin is Origin.API and upload:
-                there = self._store.get(job.id)
-                if there is None or there.was_deleted:
-                    return self._leave(job, there)
+                current_job = self._store.get(job.id)
+                if current_job is None or current_job.was_deleted:
+                    return self._abandon(job, current_job)
                 # The object that took its place belongs to this very job: begin again with that one.
-                raise self._give_back(job, attempt, error) from error
+                raise self._release_or_fail(job, attempt, error) from error
             return self._fail(job, attempt, error)
         except Exception as error:
-            raise self._give_back(job, attempt, error) from error
+            raise self._release_or_fail(job, attempt, error) from error
         metrics().add_metric("JobReady", MetricUnit.Count, 1)
         logger().info("job ready", extra={"result": job.as_json()["result"], "source": job.as_json()["source"]})
         return self._finish(job, upload, secret)
 
-    def _leave(self, job: Job, there: Job | None) -> Outcome:
+    def _abandon(self, job: Job, current_job: Job | None) -> Outcome:
         """Deleted, or taken over after the lease ran out: in both cases this result is nobody's."""
-        logger().warning("the job is no longer ours", extra={"status": there and there.status})
-        if there is None or not there.can_become_ready:
+        logger().warning("the job is no longer ours", extra={"status": current_job and current_job.status})
+        if current_job is None or not current_job.can_become_ready:
             self._results.delete(job.result_key)
-        return Outcome(there or job)
+        return Outcome(current_job or job)
 
     def _fail(self, job: Job, attempt: str, error: FileError | InvalidRequest) -> Outcome:
         try:
@@ -206,7 +206,7 @@ class JobRunner:
         _tell_failed(error)
         return self._finish(job, None, None)
 
-    def _give_back(self, job: Job, attempt: str, error: Exception) -> ServiceError:
+    def _release_or_fail(self, job: Job, attempt: str, error: Exception) -> ServiceError:
         """Free the lease for the next retry, or, after the last one, fail the job. Returns what to raise."""
         ours = error if isinstance(error, ServiceError) else InternalError()
         logger().exception("attempt failed", extra={"code": ours.code, "attempt": job.attempts})
@@ -231,7 +231,7 @@ class JobRunner:
             logger().exception("the lease stays until it runs out")
         return ours
 
-    def _settle(self, job: Job, upload: Upload | None) -> Outcome:
+    def _finish_duplicate(self, job: Job, upload: Upload | None) -> Outcome:
         """What an event still has to do for a job that it may not begin: mostly nothing."""
         now = self._clock()
         logger().info("nothing to begin", extra={"job_id": job.id, "status": job.status})
@@ -282,21 +282,21 @@ class JobRunner:
         started = time.monotonic()
         remaining = invocation.deadline - self._clock()
         deadline = started + remaining - min(_MAX_RESERVE_SECONDS, remaining / 10)
-        incoming, read = self._incoming(upload)
+        source, read = self._open_upload(upload)
         container = identify(read, upload.size_bytes)
         passed = passthrough_result(read, upload.size_bytes, job.conversion, container)
         if passed:
-            source, result = passed
+            source_facts, result = passed
             self._results.copy_from(self._settings.upload_bucket, upload, job.result_key)
             metrics().add_metric("JobPassedThrough", MetricUnit.Count, 1)
-            return Converted(source, result, ())
+            return Converted(source_facts, result, ())
         progress = _ProgressWriter(
             partial(self._record_progress, job.id, attempt), interval_seconds=PROGRESS_INTERVAL_SECONDS
         )
         with scratch_folder() as folder:
             mp3 = folder / "result.mp3"
             converted = convert(
-                incoming,
+                source,
                 container,
                 job.conversion,
                 mp3,
@@ -311,7 +311,7 @@ class JobRunner:
         metrics().add_metric("RealtimeFactor", MetricUnit.NoUnit, converted.result.duration_seconds / seconds)
         return converted
 
-    def _incoming(self, upload: Upload) -> tuple[StreamedSource, Reader]:
+    def _open_upload(self, upload: Upload) -> tuple[StreamedSource, Reader]:
         """The upload as the engine takes it, and to look into it; its beginning is read only once."""
         head = self._uploads.read(upload, 0, STREAM_HEAD_BYTES)
 

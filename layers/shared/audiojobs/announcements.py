@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from audiojobs.aws_errors import aws_errors
 from audiojobs.errors import InternalError
 from audiojobs.job import Job, Status
 
@@ -35,11 +34,9 @@ class Announcer:
             "upload_key": job.upload_key,
             "link": link,
         }
-        try:
+        with aws_errors():
             answer = self._client.put_events(
                 Entries=[{"Source": SOURCE, "DetailType": DETAIL_TYPES[job.status], "Detail": json.dumps(detail)}]
             )
-        except (ClientError, BotoCoreError) as error:
-            raise InternalError from error
         if answer["FailedEntryCount"]:
             raise InternalError

@@ -6,7 +6,7 @@ ClientErrors become errors of our own only here. Their words stay here too: they
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from audiojobs.conversion import Conversion
-from audiojobs.errors import InternalError, InvalidRequest, UploadReplaced
+from audiojobs.errors import AudioJobError, InternalError, InvalidRequest, UploadReplaced
 from audiojobs.filenames import is_harmless
 from audiojobs.job import Job, Origin
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 RESULT_CONTENT_TYPE = "audio/mpeg"
 
-_FAILURES = (ClientError, BotoCoreError)
 _CHUNK_BYTES = 1024 * 1024
 _MAX_BROKEN_DOWNLOADS = 5
 
@@ -68,11 +67,10 @@ class UploadObjects:
     def find(self, key: str) -> Upload | None:
         """The object that now lies at a key, ``None`` if there is none."""
         try:
-            answer = self._client.head_object(Bucket=self._bucket, Key=key)
-        except _FAILURES as error:
-            if _status(error) == 404:
-                return None
-            raise _failure(error) from None
+            with _s3_errors(or_replaced=True):
+                answer = self._client.head_object(Bucket=self._bucket, Key=key)
+        except UploadReplaced:
+            return None
         return Upload(
             key,
             answer["ETag"],
@@ -89,13 +87,11 @@ class UploadObjects:
         end = min(offset + length, upload.size_bytes) - 1
         if end < offset:
             return b""
-        try:
+        with _s3_errors(or_replaced=True):
             answer = self._client.get_object(
                 Bucket=self._bucket, Key=upload.key, IfMatch=upload.etag, Range=f"bytes={offset}-{end}"
             )
             return answer["Body"].read()
-        except _FAILURES as error:
-            raise _replaced_or_internal(error) from None
 
     def chunks(self, upload: Upload, offset: int = 0) -> Iterator[bytes]:
         """The object from ``offset`` on, in pieces of at most 1 MB. A broken connection is resumed where it broke.
@@ -128,17 +124,14 @@ class UploadObjects:
         """
         pinned = {}
         if job.origin is Origin.DIRECT:
-            there = self.find(job.upload_key)
-            if there is None or there.etag != job.upload_etag or there.last_modified > job.created_at:
+            found = self.find(job.upload_key)
+            if found is None or found.etag != job.upload_etag or found.last_modified > job.created_at:
                 return
-            if _conversion(there) != job.conversion:
+            if _conversion(found) != job.conversion:
                 return
-            pinned = {"IfMatch": there.etag}
-        try:
+            pinned = {"IfMatch": found.etag}
+        with suppress(UploadReplaced), _s3_errors(or_replaced=True):
             self._client.delete_object(Bucket=self._bucket, Key=job.upload_key, **pinned)  # type: ignore[arg-type]
-        except _FAILURES as error:
-            if _status(error) not in (404, 409, 412):
-                raise _failure(error) from None
 
     def presign(self, key: str, *, size_bytes: int | None, expires_in_seconds: int) -> PresignedUpload:
         """A presigned PUT. With ``size_bytes``, S3 takes no other length."""
@@ -162,19 +155,17 @@ class ResultObjects:
 
     def put(self, key: str, source: Path) -> None:
         """Upload a file."""
-        try:
+        with _s3_errors():
             self._client.upload_file(
                 str(source), self._bucket, key, ExtraArgs={"ContentType": RESULT_CONTENT_TYPE}, Config=_TRANSFER
             )
-        except (*_FAILURES, Boto3Error) as error:
-            raise _failure(error) from None
 
     def copy_from(self, upload_bucket: str, upload: Upload, key: str) -> None:
         """Copy an upload on the server, byte for byte, without its metadata and tags.
 
         Raises :class:`~audiojobs.errors.UploadReplaced`.
         """
-        try:
+        with _s3_errors(or_replaced=True):
             self._client.copy_object(
                 Bucket=self._bucket,
                 Key=key,
@@ -184,23 +175,18 @@ class ResultObjects:
                 MetadataDirective="REPLACE",
                 TaggingDirective="REPLACE",
             )
-        except _FAILURES as error:
-            raise _replaced_or_internal(error) from None
 
     def delete(self, key: str) -> None:
         """Delete a result; one that is not there is no error."""
-        try:
+        with _s3_errors():
             self._client.delete_object(Bucket=self._bucket, Key=key)
-        except _FAILURES as error:
-            raise _failure(error) from None
 
     def exists(self, key: str) -> bool:
         try:
-            self._client.head_object(Bucket=self._bucket, Key=key)
-        except _FAILURES as error:
-            if _status(error) == 404:
-                return False
-            raise _failure(error) from None
+            with _s3_errors(or_replaced=True):
+                self._client.head_object(Bucket=self._bucket, Key=key)
+        except UploadReplaced:
+            return False
         return True
 
     def origin(self) -> str:
@@ -241,14 +227,18 @@ def _conversion(upload: Upload) -> Conversion:
         return Conversion()
 
 
-def _status(error: Exception) -> int:
-    """The HTTP status of an answer, 0 where there was none."""
-    return error.response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(error, ClientError) else 0
+@contextmanager
+def _s3_errors(*, or_replaced: bool = False) -> Iterator[None]:
+    """Raises errors of our own; ``or_replaced``: an object that is gone or changed is no fault of ours."""
+    try:
+        yield
+    except (ClientError, BotoCoreError, Boto3Error) as error:
+        raise (_replaced_or_internal(error) if or_replaced else _failure(error)) from None
 
 
-def _replaced_or_internal(error: Exception) -> Exception:
-    """A pinned object that is gone or changed was replaced; all else is our fault."""
-    return UploadReplaced() if _status(error) in (404, 412) else _failure(error)
+def _replaced_or_internal(error: Exception) -> AudioJobError:
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(error, ClientError) else 0
+    return UploadReplaced() if status in (404, 409, 412) else _failure(error)
 
 
 def _failure(error: Exception) -> InternalError:

@@ -6,9 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from audiojobs.errors import InternalError
+from audiojobs.aws_errors import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -29,9 +27,7 @@ class PurgeSchedule:
         Raises :class:`~audiojobs.errors.InternalError` when it can't be scheduled.
         """
         delay = min(MAX_DELAY_SECONDS, max(0, math.ceil(delay_seconds)))
-        try:
+        with aws_errors():
             self._client.send_message(
                 QueueUrl=self._queue_url, MessageBody=json.dumps({"job_id": job_id}), DelaySeconds=delay
             )
-        except (ClientError, BotoCoreError) as error:
-            raise InternalError from error

@@ -2,8 +2,8 @@
 
 A refused transition raises :class:`Refused` with the job as it is, so that the caller can say why.
 
-The answer to a write can be lost on the way, and its repetition by boto3 meets what the first one wrote: a transition
-that happens once carries a random holder, and who finds its own there knows that it went through.
+The answer to a write can be lost on the way, and its repetition by boto3 meets what the first one wrote. A transition
+that happens once therefore carries a random holder: a job that bears it was written by this very call.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import BotoCoreError, ClientError
 
+from audiojobs.aws_errors import ConditionFailed, aws_errors
 from audiojobs.errors import InternalError, InvalidRequest
 from audiojobs.job import Job, Notice, Origin, Result, Source, Status, as_record, from_record
 
@@ -30,8 +30,19 @@ if TYPE_CHECKING:
 RECORD_SECONDS = 7 * 24 * 3600
 """How long the record of a job stays (it holds no audio): longer than S3 delivers late events or keeps an object."""
 
-_FAILURES = (ClientError, BotoCoreError)
 _BY_UPLOAD_KEY = "by-upload-key"
+
+_FIRST_VALUES = (
+    "origin",
+    "upload_key",
+    "upload_etag",
+    "filename",
+    "created_at",
+    "expires_at",
+    "delete_at",
+    "conversion",
+)
+"""What only the first attempt at a direct upload writes."""
 
 # Callers send what they like as an id or as a page's start. DynamoDB fails on a key that is too long or a number that
 # is none, and that would look like our fault.
@@ -61,10 +72,8 @@ class JobStore:
         """The job as last written (a consistent read)."""
         if not _JOB_ID.fullmatch(job_id):
             return None
-        try:
+        with aws_errors():
             answer = self._client.get_item(TableName=self._table, Key=_key(job_id), ConsistentRead=True)
-        except _FAILURES as error:
-            raise InternalError from error
         return _job(answer["Item"]) if "Item" in answer else None
 
     def get_by_link(self, job_id: str, *, secret_hash: str) -> Job | None:
@@ -75,7 +84,7 @@ class JobStore:
         """
         if not _JOB_ID.fullmatch(job_id):
             return None
-        try:
+        with aws_errors():
             answer = self._client.query(
                 TableName=self._table,
                 KeyConditionExpression="id = :id",
@@ -83,8 +92,6 @@ class JobStore:
                 ExpressionAttributeValues=_item({":id": job_id, ":hash": secret_hash}),
                 ConsistentRead=True,
             )
-        except _FAILURES as error:
-            raise InternalError from error
         return next(map(_job, answer["Items"]), None)
 
     def list_by_upload_key(
@@ -95,7 +102,7 @@ class JobStore:
         Raises :class:`~audiojobs.errors.InvalidRequest` for a token that is none of ours.
         """
         start = {"ExclusiveStartKey": _page_start(upload_key, next_token)} if next_token else {}
-        try:
+        with aws_errors():
             answer = self._client.query(
                 TableName=self._table,
                 IndexName=_BY_UPLOAD_KEY,
@@ -105,23 +112,20 @@ class JobStore:
                 Limit=limit,
                 **start,  # type: ignore[arg-type]
             )
-        except _FAILURES as error:
-            raise InternalError from error
         last = answer.get("LastEvaluatedKey")
         return [_job(item) for item in answer["Items"]], _next_token(last) if last else None
 
     def create(self, job: Job) -> None:
         """Write a new job. Raises :class:`Refused` if its id is taken."""
         try:
-            self._client.put_item(
-                TableName=self._table, Item=_item(as_record(job)), ConditionExpression="attribute_not_exists(id)"
-            )
-        except _FAILURES as error:
-            if not _is_condition(error):
-                raise InternalError from error
-            there = self.get(job.id)
-            if there != job:
-                raise Refused(there) from error
+            with aws_errors():
+                self._client.put_item(
+                    TableName=self._table, Item=_item(as_record(job)), ConditionExpression="attribute_not_exists(id)"
+                )
+        except ConditionFailed as error:
+            stored_job = self.get(job.id)
+            if stored_job != job:
+                raise Refused(stored_job) from error
 
     def begin(self, job: Job, *, now: float, holder: str, request_id: str, lease_expires_at: float) -> Job:
         """``awaiting-upload`` (or, for a direct upload, nothing) -> ``processing``, under a lease.
@@ -130,53 +134,53 @@ class JobStore:
         takes over at once: Lambda retries when the attempt before has ended. ``job`` gives a direct upload's first
         values.
         """
-        fresh = {
-            "status": Status.PROCESSING,
-            "updated_at": now,
-            "progress": 0.0,
-            "lease_holder": holder,
-            "lease_request_id": request_id,
-            "lease_expires_at": lease_expires_at,
-            "retryable": False,
-            "announced": False,
-        }
+        update = (
+            "SET #status = :processing, updated_at = :now, progress = :no_progress, lease_holder = :holder,"
+            " lease_request_id = :request, lease_expires_at = :lease_expires_at, retryable = :false,"
+            " announced = :false"
+        )
         condition = (
             "(#status = :awaiting AND expires_at > :now)"
             " OR (#status = :processing AND lease_expires_at <= :now)"
             " OR (#status = :processing AND lease_request_id = :request AND lease_holder <> :holder)"
             " OR (#status = :failed AND retryable = :true)"
         )
-        initial: dict[str, Any] = {}
+        values = {
+            ":awaiting": Status.AWAITING_UPLOAD,
+            ":processing": Status.PROCESSING,
+            ":failed": Status.FAILED,
+            ":now": now,
+            ":no_progress": 0.0,
+            ":holder": holder,
+            ":request": request_id,
+            ":lease_expires_at": lease_expires_at,
+            ":true": True,
+            ":false": False,
+            ":one": 1,
+        }
         if job.origin is Origin.DIRECT:
             condition = f"attribute_not_exists(id) OR {condition}"
-            initial = {
-                name: value
-                for name, value in as_record(job).items()
-                if name not in fresh and name not in ("id", "attempts", "warnings")
-            }
-        return self._update(
+            for name in _FIRST_VALUES:
+                if (value := as_record(job).get(name)) is not None:
+                    update += f", {name} = if_not_exists({name}, :{name})"
+                    values[f":{name}"] = value
+        return self._transition(
             job.id,
-            fresh,
-            initial=initial,
-            add={"attempts": 1},
-            remove=("error",),
-            condition=condition,
-            names={"#status": "status"},
-            own=(holder, Status.PROCESSING),
-            values={
-                ":awaiting": Status.AWAITING_UPLOAD,
-                ":processing": Status.PROCESSING,
-                ":failed": Status.FAILED,
-                ":now": now,
-                ":request": request_id,
-                ":holder": holder,
-                ":true": True,
-            },
+            f"{update} ADD attempts :one REMOVE #error",
+            condition,
+            values,
+            holder=holder,
+            leaves=(Status.PROCESSING,),
         )
 
     def record_progress(self, job_id: str, *, now: float, holder: str, progress: float) -> None:
         """Note how far the work is (0..1). Refused when the lease is no longer ours: then stop working."""
-        self._update_leased(job_id, {"updated_at": now, "progress": progress}, holder=holder)
+        self._transition(
+            job_id,
+            "SET updated_at = :now, progress = :progress",
+            "#status = :processing AND lease_holder = :holder",
+            {":processing": Status.PROCESSING, ":now": now, ":holder": holder, ":progress": progress},
+        )
 
     def complete(
         self,
@@ -195,64 +199,92 @@ class JobStore:
 
         The lease is shortened to what the announcement needs.
         """
-        changes: dict[str, Any] = {
-            "status": Status.READY,
-            "updated_at": now,
-            "progress": 1.0,
-            "source": asdict(source),
-            "result": asdict(result),
-            "warnings": [asdict(warning) for warning in warnings],
-            "expires_at": expires_at,
-            "lease_expires_at": lease_expires_at,
-        }
-        if secret_hash:
-            changes["secret_hash"] = secret_hash
-        return self._update_leased(job_id, changes, holder=holder)
+        return self._transition(
+            job_id,
+            "SET #status = :ready, updated_at = :now, progress = :all, #source = :source, #result = :result,"
+            " warnings = :warnings, expires_at = :expires_at, lease_expires_at = :lease_expires_at"
+            + (", secret_hash = :secret_hash" if secret_hash else ""),
+            "#status = :processing AND lease_holder = :holder",
+            {
+                ":processing": Status.PROCESSING,
+                ":ready": Status.READY,
+                ":now": now,
+                ":holder": holder,
+                ":all": 1.0,
+                ":source": asdict(source),
+                ":result": asdict(result),
+                ":warnings": [asdict(warning) for warning in warnings],
+                ":expires_at": expires_at,
+                ":lease_expires_at": lease_expires_at,
+            }
+            | ({":secret_hash": secret_hash} if secret_hash else {}),
+            holder=holder,
+            leaves=(Status.READY,),
+        )
 
     def fail(
         self, job_id: str, *, now: float, holder: str, error: Notice, lease_expires_at: float, retryable: bool
     ) -> Job:
         """``processing`` -> ``failed``. ``retryable``: our fault, a redriven event may begin again."""
-        changes = {
-            "status": Status.FAILED,
-            "updated_at": now,
-            "error": asdict(error),
-            "lease_expires_at": lease_expires_at,
-            "retryable": retryable,
-        }
-        return self._update_leased(job_id, changes, holder=holder)
+        return self._transition(
+            job_id,
+            "SET #status = :failed, updated_at = :now, #error = :error, lease_expires_at = :lease_expires_at,"
+            " retryable = :retryable",
+            "#status = :processing AND lease_holder = :holder",
+            {
+                ":processing": Status.PROCESSING,
+                ":failed": Status.FAILED,
+                ":now": now,
+                ":holder": holder,
+                ":error": asdict(error),
+                ":lease_expires_at": lease_expires_at,
+                ":retryable": retryable,
+            },
+            holder=holder,
+            leaves=(Status.FAILED,),
+        )
 
     def release(self, job_id: str, *, now: float, holder: str) -> None:
         """Give the lease back, so that a retry may begin at once."""
-        self._update_leased(job_id, {"updated_at": now, "lease_expires_at": now}, holder=holder)
+        self._transition(
+            job_id,
+            "SET updated_at = :now, lease_expires_at = :now",
+            "#status = :processing AND lease_holder = :holder",
+            {":processing": Status.PROCESSING, ":now": now, ":holder": holder},
+        )
 
     def begin_announcement(self, job_id: str, *, now: float, lease_expires_at: float, secret_hash: str | None) -> Job:
         """Take over the announcement of an ended job whose event never went out, with a fresh link where it has one."""
         holder = secrets.token_hex(8)
-        changes: dict[str, Any] = {"lease_holder": holder, "lease_expires_at": lease_expires_at}
-        if secret_hash:
-            changes["secret_hash"] = secret_hash
-        return self._update(
+        return self._transition(
             job_id,
-            changes,
-            condition="#status IN (:ready, :failed) AND announced = :false AND lease_expires_at <= :now",
-            own=(holder, Status.READY, Status.FAILED),
-            names={"#status": "status"},
-            values={":ready": Status.READY, ":failed": Status.FAILED, ":false": False, ":now": now},
+            "SET lease_holder = :holder, lease_expires_at = :lease_expires_at"
+            + (", secret_hash = :secret_hash" if secret_hash else ""),
+            "#status IN (:ready, :failed) AND announced = :false AND lease_expires_at <= :now",
+            {
+                ":ready": Status.READY,
+                ":failed": Status.FAILED,
+                ":now": now,
+                ":holder": holder,
+                ":lease_expires_at": lease_expires_at,
+                ":false": False,
+            }
+            | ({":secret_hash": secret_hash} if secret_hash else {}),
+            holder=holder,
+            leaves=(Status.READY, Status.FAILED),
         )
 
     def end_announcement(self, job_id: str) -> None:
         """Note that the event went out."""
-        self._update(job_id, {"announced": True}, condition="attribute_exists(id)")
+        self._transition(job_id, "SET announced = :true", "attribute_exists(id)", {":true": True})
 
     def renew_link(self, job_id: str, *, now: float, secret_hash: str) -> Job:
         """Replace the link of a ``ready`` job: the one before it is dead."""
-        return self._update(
+        return self._transition(
             job_id,
-            {"updated_at": now, "secret_hash": secret_hash},
-            condition="#status = :ready AND expires_at > :now",
-            names={"#status": "status"},
-            values={":ready": Status.READY, ":now": now},
+            "SET updated_at = :now, secret_hash = :secret_hash",
+            "#status = :ready AND expires_at > :now",
+            {":ready": Status.READY, ":now": now, ":secret_hash": secret_hash},
         )
 
     def claim(self, job_id: str, *, now: float, secret_hash: str, purge_at: float, holder: str | None = None) -> Job:
@@ -262,99 +294,88 @@ class JobStore:
         else may be able to guess the name.
         """
         holder = holder or secrets.token_hex(8)
-        return self._update(
+        return self._transition(
             job_id,
-            {"status": Status.CLAIMED, "updated_at": now, "purge_at": purge_at, "lease_holder": holder},
-            condition="#status = :ready AND expires_at > :now AND secret_hash = :hash",
-            own=(holder, Status.CLAIMED),
-            names={"#status": "status"},
-            values={":ready": Status.READY, ":now": now, ":hash": secret_hash},
+            "SET #status = :claimed, updated_at = :now, purge_at = :purge_at, lease_holder = :holder",
+            "#status = :ready AND expires_at > :now AND secret_hash = :secret_hash",
+            {
+                ":ready": Status.READY,
+                ":claimed": Status.CLAIMED,
+                ":now": now,
+                ":secret_hash": secret_hash,
+                ":purge_at": purge_at,
+                ":holder": holder,
+            },
+            holder=holder,
+            leaves=(Status.CLAIMED,),
         )
 
     def purge(self, job_id: str, *, now: float) -> Job:
         """``claimed`` -> ``purged``, when the download window is over."""
-        return self._update(
+        return self._transition(
             job_id,
-            {"status": Status.PURGED, "updated_at": now},
-            condition="#status = :claimed AND purge_at <= :now",
-            names={"#status": "status"},
-            values={":claimed": Status.CLAIMED, ":now": now},
+            "SET #status = :purged, updated_at = :now",
+            "#status = :claimed AND purge_at <= :now",
+            {":claimed": Status.CLAIMED, ":purged": Status.PURGED, ":now": now},
         )
 
     def delete(self, job_id: str, *, now: float) -> Job:
         """Any state -> ``purged`` without a ``purge_at``. Refused only for a job that does not exist."""
-        return self._update(
+        return self._transition(
             job_id,
-            {"status": Status.PURGED, "updated_at": now},
-            remove=("purge_at",),
-            condition="attribute_exists(id)",
+            "SET #status = :purged, updated_at = :now REMOVE purge_at",
+            "attribute_exists(id)",
+            {":purged": Status.PURGED, ":now": now},
         )
 
-    def _update_leased(self, job_id: str, changes: Mapping[str, Any], *, holder: str) -> Job:
-        return self._update(
-            job_id,
-            changes,
-            condition="#status = :processing AND lease_holder = :holder",
-            own=(holder, changes.get("status")),
-            names={"#status": "status"},
-            values={":processing": Status.PROCESSING, ":holder": holder},
-        )
-
-    def _update(
+    def _transition(
         self,
         job_id: str,
-        changes: Mapping[str, Any],
-        *,
+        update: str,
         condition: str,
-        names: Mapping[str, str] | None = None,
-        values: Mapping[str, Any] | None = None,
-        initial: Mapping[str, Any] | None = None,
-        add: Mapping[str, int] | None = None,
-        remove: tuple[str, ...] = (),
-        own: tuple[str | None, ...] = (),
+        values: Mapping[str, Any],
+        *,
+        holder: str | None = None,
+        leaves: tuple[Status, ...] = (),
     ) -> Job:
-        """One conditional write. ``initial`` values are only written where the attribute is not there yet.
+        """One conditional write, and the job after it. ``#name`` in an expression stands for ``name``.
 
-        ``own`` is a holder and the status that this write leaves: a job that is refused but has both was written by
-        this very call.
+        A transition that happens once names its ``holder`` and the states that it ``leaves`` the job in: a stored job
+        that has both was written by this very call, whatever the answer says.
         """
         if not _JOB_ID.fullmatch(job_id):
             raise Refused(None)
-        attributes = {**changes, **(initial or {}), **(add or {})}
-        sets = [f"#a_{name} = :a_{name}" for name in changes]
-        sets += [f"#a_{name} = if_not_exists(#a_{name}, :a_{name})" for name in initial or {}]
-        expression = "SET " + ", ".join(sets)
-        if add:
-            expression += " ADD " + ", ".join(f"#a_{name} :a_{name}" for name in add)
-        if remove:
-            expression += " REMOVE " + ", ".join(f"#a_{name}" for name in remove)
-        expression_values = {f":a_{name}": value for name, value in attributes.items()} | dict(values or {})
         try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key=_key(job_id),
-                UpdateExpression=expression,
-                ConditionExpression=condition,
-                ExpressionAttributeNames={f"#a_{name}": name for name in (*attributes, *remove)} | dict(names or {}),
-                ExpressionAttributeValues=_item(expression_values),
-                ReturnValues="ALL_NEW",
-            )
-        except _FAILURES as error:
-            if not _is_condition(error) and not any(own[1:]):
-                raise InternalError from error
-            there = self.get(job_id)
-            if there and own and there.lease_holder == own[0] and there.status in own[1:]:
-                return there
-            raise (Refused(there) if _is_condition(error) else InternalError()) from error
+            with aws_errors():
+                answer = self._client.update_item(
+                    TableName=self._table,
+                    Key=_key(job_id),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeValues=_item(values),
+                    ReturnValues="ALL_NEW",
+                    **_names(update, condition),
+                )
+        except (ConditionFailed, InternalError) as error:
+            if isinstance(error, InternalError) and not leaves:
+                raise
+            stored_job = self.get(job_id)
+            if stored_job and leaves and stored_job.lease_holder == holder and stored_job.status in leaves:
+                return stored_job
+            if isinstance(error, InternalError):
+                raise
+            raise Refused(stored_job) from error
         return _job(answer["Attributes"])
+
+
+def _names(*expressions: str) -> dict[str, Any]:
+    """``#status`` stands for ``status``, and so on: names that DynamoDB reserves can't be spelled out."""
+    placeholders = {name for expression in expressions for name in re.findall(r"#\w+", expression)}
+    return {"ExpressionAttributeNames": {name: name[1:] for name in placeholders}} if placeholders else {}
 
 
 def _key(job_id: str) -> dict[str, Any]:
     return {"id": {"S": job_id}}
-
-
-def _is_condition(error: Exception) -> bool:
-    return isinstance(error, ClientError) and error.response["Error"]["Code"] == "ConditionalCheckFailedException"
 
 
 def _item(values: Mapping[str, Any]) -> dict[str, Any]:

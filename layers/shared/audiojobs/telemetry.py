@@ -13,7 +13,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-__all__ = ["MetricUnit", "adopt", "instrumented", "logger", "metrics"]
+__all__ = ["MetricUnit", "format_logs_of", "instrumented", "logger", "metrics"]
 
 Handler = Callable[[dict[str, Any], Any], Any]
 
@@ -24,12 +24,12 @@ def logger() -> Logger:
     return Logger(utc=True)
 
 
-def adopt(package: str) -> None:
+def format_logs_of(package: str) -> None:
     """Let the standard loggers of a package write as ours does: JSON, with the invocation's context."""
-    adopted = logging.getLogger(package)
-    adopted.handlers = [logger().registered_handler]
-    adopted.setLevel(logger().log_level)
-    adopted.propagate = False
+    standard = logging.getLogger(package)
+    standard.handlers = [logger().registered_handler]
+    standard.setLevel(logger().log_level)
+    standard.propagate = False
 
 
 @cache

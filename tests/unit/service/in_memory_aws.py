@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from boto3.exceptions import S3UploadFailedError
@@ -130,7 +131,7 @@ class _Calls:
         Key: Any,  # noqa: N803
         UpdateExpression: str,  # noqa: N803
         ConditionExpression: str,  # noqa: N803
-        ExpressionAttributeNames: Mapping[str, str],  # noqa: N803
+        ExpressionAttributeNames: Mapping[str, str] = MappingProxyType({}),  # noqa: N803
         ExpressionAttributeValues: Mapping[str, Any],  # noqa: N803
         **_: Any,
     ) -> dict[str, Any]:
