@@ -17,13 +17,18 @@ from api.requests import (
     parse_idempotency_key,
     parse_job_request,
     parse_limit,
+    parse_parts_request,
+    parse_sent_parts,
     parse_upload_key,
+    parse_upload_request,
 )
 from api.responses import empty_response, html_response, json_response, problem_response
+from api.uploads import Uploads, begun_upload
 from audiojobs import clients
 from audiojobs.errors import AudioJobError, FileError, InternalError, JobNotFound, RequestError
-from audiojobs.job import Status, rfc3339
+from audiojobs.job import Job, Status, rfc3339
 from audiojobs.links import link_url
+from audiojobs.multipart import UploadParts
 from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import ApiSettings
@@ -48,8 +53,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 @resolver.post("/jobs")
 def create_job() -> Response[str]:
-    event = resolver.current_event
-    created = _jobs().create(parse_job_request(event.body, is_base64=bool(event.is_base64_encoded)))
+    created = _jobs().create(parse_job_request(**_body()))
     link = link_url(_public_url(), created.job.id, created.secret)
     location = {"Location": f"{_public_url()}/jobs/{created.job.id}"}
     return json_response(201, {**created.job.as_json(), "upload": created.upload, "link": link}, location)
@@ -83,13 +87,53 @@ def renew_link(job_id: str) -> Response[str]:
     return json_response(201, {**job.as_json(), "link": link_url(_public_url(), job.id, secret)})
 
 
+@resolver.post("/jobs/<job_id>/upload")
+def begin_upload(job_id: str) -> Response[str]:
+    return _begin_upload(_jobs().get(job_id))
+
+
+@resolver.post("/jobs/<job_id>/upload/parts")
+def presign_parts(job_id: str) -> Response[str]:
+    return _presign_parts(_jobs().get(job_id))
+
+
+@resolver.post("/jobs/<job_id>/upload/complete")
+def complete_upload(job_id: str) -> Response[str]:
+    return _complete_upload(_jobs().get(job_id))
+
+
+@resolver.delete("/jobs/<job_id>/upload")
+def abort_upload(job_id: str) -> Response[str]:
+    return _abort_upload(_jobs().get(job_id))
+
+
+@resolver.post("/d/<token>/upload")
+def begin_upload_by_link(token: str) -> Response[str]:
+    return _begin_upload(_links().look(token))
+
+
+@resolver.post("/d/<token>/upload/parts")
+def presign_parts_by_link(token: str) -> Response[str]:
+    return _presign_parts(_links().look(token))
+
+
+@resolver.post("/d/<token>/upload/complete")
+def complete_upload_by_link(token: str) -> Response[str]:
+    return _complete_upload(_links().look(token))
+
+
+@resolver.delete("/d/<token>/upload")
+def abort_upload_by_link(token: str) -> Response[str]:
+    return _abort_upload(_links().look(token))
+
+
 @resolver.route("/d/<token>", method=["GET", "HEAD"])
 def look_at_link(token: str) -> Response[str]:
     job = _links().look(token)
     if _wants_page():
         return _page(200, job_page(job, _settings()))
     if job.status is Status.AWAITING_UPLOAD:
-        return json_response(200, {**job.as_json(), "upload": _jobs().presign_upload(job)})
+        return json_response(200, {**job.as_json(), "upload": _jobs().presign_upload(job), **begun_upload(job)})
     return json_response(200, job.as_json())
 
 
@@ -134,6 +178,28 @@ def no_such_route(_: Exception) -> Response[str]:
     if resolver.current_event.path.startswith("/d/"):
         return _refusal(JobNotFound())
     return problem_response(JobNotFound("There is nothing at this address."))
+
+
+def _begin_upload(job: Job) -> Response[str]:
+    return json_response(200, _uploads_in_parts().begin(job, parse_upload_request(**_body())))
+
+
+def _presign_parts(job: Job) -> Response[str]:
+    return json_response(200, _uploads_in_parts().presign(job, parse_parts_request(**_body())))
+
+
+def _complete_upload(job: Job) -> Response[str]:
+    return json_response(200, _uploads_in_parts().complete(job, parse_sent_parts(**_body())).as_json())
+
+
+def _abort_upload(job: Job) -> Response[str]:
+    _uploads_in_parts().abort(job)
+    return empty_response(204)
+
+
+def _body() -> dict[str, Any]:
+    event = resolver.current_event
+    return {"body": event.body, "is_base64": bool(event.is_base64_encoded)}
 
 
 def _wants_page() -> bool:
@@ -199,3 +265,8 @@ def _jobs() -> Jobs:
 @cache
 def _links() -> Links:
     return Links(_settings(), _store(), _results(), _schedule())
+
+
+@cache
+def _uploads_in_parts() -> Uploads:
+    return Uploads(_settings(), _store(), _uploads(), UploadParts(clients.s3(), _settings().upload_bucket))

@@ -6,13 +6,14 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from audiojobs.conversion import OPTION_NAMES, Conversion
 from audiojobs.errors import InvalidRequest
 from audiojobs.filenames import is_harmless
+from audiojobs.multipart import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
 
 MAX_FILENAME_CHARACTERS = 255
 MAX_LISTED_JOBS = 100
@@ -23,6 +24,9 @@ MIN_KEY_CHARACTERS = 8
 MAX_KEY_CHARACTERS = 128
 KEY_PATTERN = f"[!-~]{{{MIN_KEY_CHARACTERS},{MAX_KEY_CHARACTERS}}}"
 
+MAX_PRESIGNED_PARTS = 100
+
+UPLOAD_FIELDS = ("size_bytes", "part_size_bytes", "fingerprint")
 JOB_FIELDS = ("filename", "size_bytes", *OPTION_NAMES)
 
 
@@ -35,19 +39,79 @@ class JobRequest:
     conversion: Conversion
 
 
+@dataclass(frozen=True, slots=True)
+class UploadRequest:
+    """The body of ``POST .../upload``: what file is to come in parts. Sizes are in bytes."""
+
+    size_bytes: int | None
+    part_size_bytes: int | None
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartsRequest:
+    """The body of ``POST .../upload/parts``: which parts to presign, by number from 1 on."""
+
+    numbers: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class SentPart:
+    """A part as its sender knows it: the ETag is what S3 answered to it."""
+
+    number: int
+    etag: str
+
+
+def parse_upload_request(body: str | None, *, is_base64: bool = False) -> UploadRequest:
+    """An empty body asks for the upload that was begun. Raises :class:`~audiojobs.errors.InvalidRequest`."""
+    values = _json_object(body or "{}", UPLOAD_FIELDS, is_base64=is_base64 and bool(body))
+    fingerprint = values.get("fingerprint")
+    if fingerprint is not None and not (isinstance(fingerprint, str) and re.fullmatch(KEY_PATTERN, fingerprint)):
+        raise InvalidRequest(
+            f"fingerprint must have {MIN_KEY_CHARACTERS} to {MAX_KEY_CHARACTERS} characters of ASCII, no spaces.",
+            field="fingerprint",
+        )
+    part_size = _whole_number(values, "part_size_bytes", MIN_PART_BYTES, MAX_PART_BYTES)
+    return UploadRequest(_size_bytes(values), part_size, fingerprint)
+
+
+def parse_parts_request(body: str | None, *, is_base64: bool = False) -> PartsRequest:
+    """Raises :class:`~audiojobs.errors.InvalidRequest`."""
+    numbers = _json_object(body, ("numbers",), is_base64=is_base64).get("numbers")
+    if (
+        not isinstance(numbers, list)
+        or not 1 <= len(numbers) <= MAX_PRESIGNED_PARTS
+        or not all(type(number) is int and 1 <= number <= MAX_PARTS for number in numbers)
+        or len(set(numbers)) < len(numbers)
+    ):
+        raise InvalidRequest(
+            f"numbers must be a list of 1 to {MAX_PRESIGNED_PARTS} different numbers of parts, from 1 on.",
+            field="numbers",
+        )
+    return PartsRequest(numbers)
+
+
+def parse_sent_parts(body: str | None, *, is_base64: bool = False) -> Sequence[SentPart]:
+    """The parts that a caller says it sent; none where it does not tell.
+
+    Raises :class:`~audiojobs.errors.InvalidRequest`.
+    """
+    if not body:
+        return ()
+    parts = _json_object(body, ("parts",), is_base64=is_base64).get("parts") or []
+    if not isinstance(parts, list) or len(parts) > MAX_PARTS or not all(map(_is_sent_part, parts)):
+        raise InvalidRequest("parts must be a list of objects with a number and an etag.", field="parts")
+    return [SentPart(part["number"], part["etag"]) for part in parts]
+
+
+def _is_sent_part(value: Any) -> bool:
+    return isinstance(value, dict) and type(value.get("number")) is int and isinstance(value.get("etag"), str)
+
+
 def parse_job_request(body: str | None, *, is_base64: bool = False) -> JobRequest:
     """Read a JSON body. Raises :class:`~audiojobs.errors.InvalidRequest`."""
-    try:
-        values = json.loads(base64.b64decode(body or "") if is_base64 else body or "")
-    except (binascii.Error, ValueError, RecursionError) as error:
-        raise InvalidRequest("The body must be JSON.") from error
-    if not isinstance(values, dict):
-        raise InvalidRequest("The body must be a JSON object.")
-    for name in values:
-        if name not in JOB_FIELDS:
-            raise InvalidRequest(
-                f"{name[:100]} is not a field of a job. Fields: {', '.join(JOB_FIELDS)}.", field=name[:100]
-            )
+    values = _json_object(body, JOB_FIELDS, is_base64=is_base64)
     return JobRequest(_filename(values), _size_bytes(values), Conversion.from_json(values))
 
 
@@ -79,6 +143,20 @@ def parse_idempotency_key(text: str | None) -> str | None:
     return text
 
 
+def _json_object(body: str | None, known: Sequence[str], *, is_base64: bool) -> Mapping[str, Any]:
+    """A JSON object that has no other fields than the known ones."""
+    try:
+        values = json.loads(base64.b64decode(body or "") if is_base64 else body or "")
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise InvalidRequest("The body must be JSON.") from error
+    if not isinstance(values, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    for name in values:
+        if name not in known:
+            raise InvalidRequest(f"{name[:100]} is not a known field. Fields: {', '.join(known)}.", field=name[:100])
+    return values
+
+
 def _filename(values: Mapping[str, Any]) -> str:
     given = values.get("filename")
     if not isinstance(given, str):
@@ -93,9 +171,14 @@ def _filename(values: Mapping[str, Any]) -> str:
 
 
 def _size_bytes(values: Mapping[str, Any]) -> int | None:
-    size = values.get("size_bytes")
-    if size is None:
+    return _whole_number(values, "size_bytes", 1)
+
+
+def _whole_number(values: Mapping[str, Any], name: str, least: int, most: int | None = None) -> int | None:
+    value = values.get(name)
+    if value is None:
         return None
-    if type(size) is not int or size < 1:
-        raise InvalidRequest("size_bytes must be a whole number, 1 or more.", field="size_bytes")
-    return size
+    if type(value) is not int or value < least or (most is not None and value > most):
+        to = "or more" if most is None else f"to {most}"
+        raise InvalidRequest(f"{name} must be a whole number, {least} {to}.", field=name)
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from tests.e2e.browser import chromium, visitor
 from tests.e2e.service import Service
 from tests.e2e.sounds import song
 
+PROJECT = Path(__file__).resolve().parents[2]
 UPPY = STATE_FOLDER / "uppy" / "package" / "dist"  # by `make test`, from npm
 
 PLUGINS = {
@@ -57,6 +59,37 @@ def site(folder: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+RECIPE = re.findall(r"```js\n(.*?)```", (PROJECT / "docs" / "clients.md").read_text(encoding="utf-8"), re.DOTALL)[-1]
+
+
+def test_uppy_sends_a_large_file_in_parts_as_documented(service: Service, tmp_path: Path) -> None:
+    if not (UPPY / "uppy.min.js").exists():
+        pytest.skip("Uppy is not there; `make uppy` gets it from npm")
+    page = PAGE.replace("PLUGIN", RECIPE.replace("use(AwsS3", "use(Uppy.AwsS3")).replace("begin(upload)", "begin(uppy)")
+    (tmp_path / "index.html").write_text(page.replace("window.uppy = new", "window.uppy = uppy = new"))
+    for name in ("uppy.min.js", "uppy.min.css"):
+        (tmp_path / name).symlink_to(UPPY / name)
+    wav = song(tmp_path / "long.wav", seconds=70)
+    job = service.create_job(wav.name)
+
+    def backend(method: str, path: str, body: Any) -> Any:
+        answer = service.api(method, f"/jobs/{job['id']}/upload{path}", body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    with site(tmp_path) as address, chromium() as browser, visitor(browser) as window:
+        window.page.expose_function("backend", backend)
+        window.page.goto(address)
+        window.page.evaluate("() => begin()")
+        window.page.locator("input[type=file]").first.set_input_files(wav)
+        window.page.get_by_role("button", name="Upload 1 file").click()
+        expect(window.page.get_by_text("Complete", exact=True)).to_be_visible()
+        assert window.complaints == []
+
+    assert service.ready(job["id"])["source"]["size_bytes"] == wav.stat().st_size
+    service.delete(job["id"])
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)

@@ -16,6 +16,10 @@ from audiojobs.errors import (
     TimeLimit,
     TruncatedAudio,
     UnsupportedFormat,
+    UploadConflict,
+    UploadIncomplete,
+    UploadNotAwaited,
+    UploadNotFound,
     UploadReplaced,
     UploadTooLarge,
 )
@@ -29,6 +33,16 @@ ERRORS: dict[type[AudioJobError], tuple[str, AudioJobError]] = {
     JobNotReady: (
         "There is no result yet: ask again later. Or the conversion failed: `detail` says why.",
         JobNotReady(),
+    ),
+    UploadNotFound: ("No upload in parts was begun, or it was given up: begin it again.", UploadNotFound()),
+    UploadNotAwaited: ("The job does not wait for a file any more.", UploadNotAwaited()),
+    UploadIncomplete: (
+        "Parts are missing; the call that begins the upload lists those that are there.",
+        UploadIncomplete("2 of 12 parts are missing, the first is number 4."),
+    ),
+    UploadConflict: (
+        "The upload was begun with another file, or somebody else replaced a part.",
+        UploadConflict(),
     ),
     AlreadyDownloaded: ("The link has been used, or the file was deleted.", AlreadyDownloaded()),
     LinkExpired: ("Nobody uploaded or downloaded the file in time. Upload and result are deleted.", LinkExpired()),

@@ -62,6 +62,19 @@ UPLOAD: Schema = {
     "size_bytes": None,
     "expires_at": "2026-01-31T13:00:00Z",
 }
+PART_BYTES = 5_242_880
+PART_URL = f"https://uploads.s3.us-east-1.amazonaws.com/jobs/{JOB_ID}?partNumber=2&uploadId=...&X-Amz-Signature=..."
+FINGERPRINT = "sha256-2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+SENT_PART = {"number": 1, "size_bytes": PART_BYTES, "etag": '"5d41402abc4b2a76b9719d911017c592"'}
+UPLOAD_ID = "VXBsb2FkIElEIGZvciA2aWWpbmcncyBteS1tb3ZpZS5tMnRzIHVwbG9hZA"
+_S3_URL = f"https://uploads.s3.us-east-1.amazonaws.com/jobs/{JOB_ID}?uploadId={UPLOAD_ID}&X-Amz-Signature=..."
+S3_UPLOAD = {
+    "key": f"jobs/{JOB_ID}",
+    "upload_id": UPLOAD_ID,
+    "list": {"method": "GET", "url": _S3_URL, "headers": {}},
+    "complete": {"method": "POST", "url": _S3_URL, "headers": {}},
+    "abort": {"method": "DELETE", "url": _S3_URL, "headers": {}},
+}
 DOWNLOAD = {"url": PRESIGNED_DOWNLOAD, "expires_at": "2026-01-31T12:06:00Z"}
 CLAIMED_JOB = {**READY_JOB, "status": "claimed", "updated_at": "2026-01-31T12:01:00Z", "download": DOWNLOAD}
 PAGE_TOKEN = "eyJpZCI6Li4ufQ"  # noqa: S105 - of a list's next page
@@ -72,6 +85,24 @@ REFUSAL = {
 }
 
 EXAMPLES: Schema = {
+    "UploadRequest": {"size_bytes": SOURCE["size_bytes"], "fingerprint": FINGERPRINT},
+    "UploadInParts": {
+        "size_bytes": SOURCE["size_bytes"],
+        "part_size_bytes": PART_BYTES,
+        "part_count": 7,
+        "parts": [SENT_PART],
+        "expires_at": "2026-02-01T12:00:00Z",
+        "s3": S3_UPLOAD,
+    },
+    "S3Upload": S3_UPLOAD,
+    "Part": SENT_PART,
+    "PartsRequest": {"numbers": [2]},
+    "PresignedParts": {
+        "parts": [{"number": 2, "method": "PUT", "url": PART_URL, "headers": {}}],
+        "expires_at": "2026-01-31T13:00:00Z",
+    },
+    "PresignedPart": {"number": 2, "method": "PUT", "url": PART_URL, "headers": {}},
+    "CompleteRequest": {"parts": [{"number": 1, "etag": SENT_PART["etag"]}]},
     "JobRequest": {"filename": "song.wav", "bit_rate": 128000},
     "Job": READY_JOB,
     "CreatedJob": {**NEW_JOB, "upload": UPLOAD, "link": LINK},

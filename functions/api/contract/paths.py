@@ -28,8 +28,50 @@ from audiojobs.errors import (
     JobNotFound,
     JobNotReady,
     LinkExpired,
+    UploadConflict,
+    UploadIncomplete,
+    UploadNotAwaited,
+    UploadNotFound,
     UploadTooLarge,
 )
+
+
+def _body(schema: str, description: str, *, required: bool) -> Schema:
+    content = {"application/json": media_type(schema)}
+    return {"requestBody": {"required": required, "description": description, "content": content}}
+
+
+# The upload in parts, which signed callers and whoever has the link do alike.
+_BEGIN = ("Begin the upload of a large file in parts, or find it with the parts that are there",)
+_BEGUN = {"200": json_response("The upload and its parts", "UploadInParts")}
+_BEGIN_ERRORS = (
+    InvalidRequest,
+    JobNotFound,
+    UploadNotAwaited,
+    UploadConflict,
+    AlreadyDownloaded,
+    LinkExpired,
+    UploadTooLarge,
+)
+_BEGIN_BODY = _body("UploadRequest", "What file is to come; empty for the upload that was begun.", required=False)
+_PRESIGN = ("Presigned URLs for parts of the upload",)
+_PRESIGNED = {"200": json_response("Where to send the parts", "PresignedParts")}
+_PRESIGN_ERRORS = (InvalidRequest, JobNotFound, UploadNotFound, UploadNotAwaited, AlreadyDownloaded, LinkExpired)
+_PRESIGN_BODY = _body("PartsRequest", "Which parts.", required=True)
+_COMPLETE = ("Make one file of the parts; may be repeated",)
+_COMPLETED = {"200": json_response("The job", "Job")}
+_COMPLETE_ERRORS = (
+    InvalidRequest,
+    JobNotFound,
+    UploadNotFound,
+    UploadIncomplete,
+    UploadConflict,
+    AlreadyDownloaded,
+    LinkExpired,
+)
+_COMPLETE_BODY = _body("CompleteRequest", "The parts that were sent; empty to take what is there.", required=False)
+_ABORT = ("Give the upload in parts up",)
+_ABORTED = {"204": {"description": "The parts are gone"}}
 
 
 def paths() -> Schema:
@@ -46,11 +88,11 @@ def paths() -> Schema:
                     "201": json_response("The job, its upload URL and its one-time link", "CreatedJob"),
                     **problems(InvalidRequest, UploadTooLarge),
                 },
-                requestBody={
-                    "required": True,
-                    "description": "The file to be uploaded and the MP3 wanted. Only `filename` is required.",
-                    "content": {"application/json": media_type("JobRequest")},
-                },
+                **_body(
+                    "JobRequest",
+                    "The file to be uploaded and the MP3 wanted. Only `filename` is required.",
+                    required=True,
+                ),
             ),
             "get": signed_call(
                 "listJobs",
@@ -100,6 +142,45 @@ def paths() -> Schema:
                     "201": json_response("The job and its new link", "LinkedJob"),
                     **problems(JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired),
                 },
+            ),
+        },
+        "/jobs/{id}/upload": {
+            "parameters": [job_id],
+            "post": signed_call("beginUpload", *_BEGIN, {**_BEGUN, **problems(*_BEGIN_ERRORS)}, **_BEGIN_BODY),
+            "delete": signed_call("abortUpload", *_ABORT, {**_ABORTED, **problems(JobNotFound)}),
+        },
+        "/jobs/{id}/upload/parts": {
+            "parameters": [job_id],
+            "post": signed_call(
+                "presignParts", *_PRESIGN, {**_PRESIGNED, **problems(*_PRESIGN_ERRORS)}, **_PRESIGN_BODY
+            ),
+        },
+        "/jobs/{id}/upload/complete": {
+            "parameters": [job_id],
+            "post": signed_call(
+                "completeUpload", *_COMPLETE, {**_COMPLETED, **problems(*_COMPLETE_ERRORS)}, **_COMPLETE_BODY
+            ),
+        },
+        "/d/{token}/upload": {
+            "parameters": [token],
+            "post": open_call(
+                "beginUploadByLink", *_BEGIN, {**_BEGUN, **problems_or_page(*_BEGIN_ERRORS)}, **_BEGIN_BODY
+            ),
+            "delete": open_call("abortUploadByLink", *_ABORT, {**_ABORTED, **problems_or_page(JobNotFound)}),
+        },
+        "/d/{token}/upload/parts": {
+            "parameters": [token],
+            "post": open_call(
+                "presignPartsByLink", *_PRESIGN, {**_PRESIGNED, **problems_or_page(*_PRESIGN_ERRORS)}, **_PRESIGN_BODY
+            ),
+        },
+        "/d/{token}/upload/complete": {
+            "parameters": [token],
+            "post": open_call(
+                "completeUploadByLink",
+                *_COMPLETE,
+                {**_COMPLETED, **problems_or_page(*_COMPLETE_ERRORS)},
+                **_COMPLETE_BODY,
             ),
         },
         "/d/{token}": {

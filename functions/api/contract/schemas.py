@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from api.contract.errors import ERRORS
-from api.contract.examples import EXAMPLES, LINK, PAGE_TOKEN, SOURCE, UPLOAD, Schema
+from api.contract.examples import EXAMPLES, LINK, PAGE_TOKEN, PART_BYTES, SOURCE, UPLOAD, Schema
 from api.contract.parts import nullable, object_schema, optional, reference, timestamp
-from api.requests import MAX_FILENAME_CHARACTERS
+from api.requests import (
+    KEY_PATTERN,
+    MAX_FILENAME_CHARACTERS,
+    MAX_KEY_CHARACTERS,
+    MAX_PRESIGNED_PARTS,
+    MIN_KEY_CHARACTERS,
+)
 from audiojobs.conversion import BIT_RATES, DEFAULT_BIT_RATE, DEFAULT_SAMPLE_RATE
 from audiojobs.errors import InvalidRequest
 from audiojobs.job import Status
+from audiojobs.multipart import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
 
 _STATES = {
     Status.AWAITING_UPLOAD: "waits for its file",
@@ -160,6 +167,124 @@ def _bare_schemas() -> Schema:
             },
             "How to upload the file.",
         ),
+        "UploadRequest": {
+            "type": "object",
+            "description": "A file that is to come in parts.",
+            "additionalProperties": False,
+            "properties": {
+                "size_bytes": optional(
+                    "integer", "Size of the whole file; needed unless the job has it already.", minimum=1
+                ),
+                "part_size_bytes": optional(
+                    "integer",
+                    "Size of every part but the last. Default: 5 MiB, or as much as makes 10,000 parts.",
+                    minimum=MIN_PART_BYTES,
+                    maximum=MAX_PART_BYTES,
+                    examples=[PART_BYTES],
+                ),
+                "fingerprint": optional(
+                    "string",
+                    "A hash of the whole file, made by the caller. An upload that was begun with another is refused "
+                    "with `upload-conflict`, so two files are never mixed.",
+                    minLength=MIN_KEY_CHARACTERS,
+                    maxLength=MAX_KEY_CHARACTERS,
+                    pattern=f"^{KEY_PATTERN}$",
+                ),
+            },
+        },
+        "UploadInParts": object_schema(
+            {
+                "size_bytes": {"type": "integer", "description": "Of the whole file."},
+                "part_size_bytes": {"type": "integer", "description": "Of every part but the last."},
+                "part_count": {"type": "integer", "description": "How many parts the file has."},
+                "parts": {"type": "array", "items": reference("Part"), "description": "The parts that S3 holds."},
+                "expires_at": timestamp("The upload must be completed before."),
+                "s3": {**reference("S3Upload"), "description": "For clients that speak S3's own multipart API."},
+            },
+            "An upload in parts, and how far it is.",
+        ),
+        "S3Upload": object_schema(
+            {
+                "key": {"type": "string", "description": "The key in the upload bucket."},
+                "upload_id": {"type": "string", "description": "S3's id of the multipart upload."},
+                "list": _presigned("ListParts"),
+                "complete": _presigned("CompleteMultipartUpload"),
+                "abort": _presigned("AbortMultipartUpload"),
+            },
+            "The upload as S3 knows it. Presigned: whoever has the addresses may call them.",
+        ),
+        "Part": object_schema(
+            {
+                "number": {"type": "integer", "description": "From 1 on."},
+                "size_bytes": {"type": "integer", "description": "Of the part."},
+                "etag": {"type": "string", "description": "What S3 answered to it: its MD5 in hexadecimal, in quotes."},
+            },
+            "A part that S3 holds.",
+        ),
+        "PartsRequest": {
+            "type": "object",
+            "description": "Parts to presign.",
+            "required": ["numbers"],
+            "additionalProperties": False,
+            "properties": {
+                "numbers": {
+                    "type": "array",
+                    "items": {"type": "integer", "minimum": 1, "maximum": MAX_PARTS},
+                    "minItems": 1,
+                    "maxItems": MAX_PRESIGNED_PARTS,
+                    "uniqueItems": True,
+                    "description": "Numbers of parts, from 1 on.",
+                }
+            },
+        },
+        "PresignedParts": object_schema(
+            {
+                "parts": {
+                    "type": "array",
+                    "items": reference("PresignedPart"),
+                    "description": "In the order of the numbers that were asked for.",
+                },
+                "expires_at": timestamp("The parts must begin before; ask again for those that did not."),
+            },
+            "Where to send parts.",
+        ),
+        "PresignedPart": object_schema(
+            {
+                "number": {"type": "integer", "description": "From 1 on."},
+                "method": {"type": "string", "enum": ["PUT"], "description": "The HTTP method to send the part with."},
+                "url": {
+                    "type": "string",
+                    "format": "uri",
+                    "description": "Presigned: whoever has it may send the part.",
+                },
+                "headers": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string"},
+                    "description": "To be sent with the part, where there are any.",
+                },
+            },
+            "Where to send a part.",
+        ),
+        "CompleteRequest": {
+            "type": "object",
+            "description": "The parts that the caller sent; optional.",
+            "additionalProperties": False,
+            "properties": {
+                "parts": {
+                    "type": ["array", "null"],
+                    "maxItems": MAX_PARTS,
+                    "items": {
+                        "type": "object",
+                        "required": ["number", "etag"],
+                        "properties": {
+                            "number": {"type": "integer", "description": "From 1 on."},
+                            "etag": {"type": "string", "description": "What S3 answered to it."},
+                        },
+                    },
+                    "description": "Where S3 holds another part under one of these numbers, nothing is completed.",
+                }
+            },
+        },
         "Download": object_schema(
             {
                 "url": {
@@ -245,4 +370,22 @@ def _bare_schemas() -> Schema:
             "RFC 9457, answered by API Gateway itself, without the member `status`. "
             "A 500 can have this form, too, if no function was free.",
         ),
+    }
+
+
+def _presigned(operation: str) -> Schema:
+    """A presigned call of S3's own multipart API."""
+    return {
+        "type": "object",
+        "required": ["method", "url", "headers"],
+        "properties": {
+            "method": {"type": "string", "description": "The HTTP method."},
+            "url": {"type": "string", "format": "uri", "description": "Where to."},
+            "headers": {
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "description": "To be sent with it, where there are any.",
+            },
+        },
+        "description": f"S3's `{operation}`, presigned.",
     }

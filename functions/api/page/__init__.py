@@ -22,7 +22,7 @@ from audiojobs.job import Job, Status, rfc3339
 from audiojobs.settings import ApiSettings
 
 _FOLDER = Path(__file__).parent
-_SCRIPTS = ("page.js", "nodes.js", "upload.js", "download.js")
+_SCRIPTS = ("page.js", "nodes.js", "upload.js", "parts.js", "download.js")
 _PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
 _REFRESH = '<noscript><meta http-equiv="refresh" content="3"></noscript>'
 

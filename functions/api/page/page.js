@@ -65,7 +65,7 @@ addEventListener("online", () => { if (transfer?.state === "broken") sendAgain()
 // ---- showing
 
 const views = {
-  choose, sending, broken, sent, processing, ready, "claimed-here": claimedHere,
+  choose, checking, sending, paused, conflict, broken, sent, processing, ready, "claimed-here": claimedHere,
   claimed: ended, purged: ended, failed: ended, expired: ended, unknown: ended,
 };
 
@@ -116,7 +116,7 @@ function until(key) {
   const offline = failures ? ["The server can't be reached; trying again. "] : [];
   const at = Date.parse(job.expires_at);
   if (key === "ready") return [...offline, "Kept until ", moment(at), `, ${span((at - now()) / 1000)} from now.`];
-  if (["choose", "sending", "broken"].includes(key)) return [...offline, "The link waits until ", moment(at), "."];
+  if (["choose", "checking", "sending", "paused", "conflict", "broken"].includes(key)) return [...offline, "The link waits until ", moment(at), "."];
   return offline;
 }
 

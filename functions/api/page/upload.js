@@ -12,7 +12,9 @@ function choose() {
     element("strong", {}, "Drop an audio file here, or choose one"),
     element("span", { class: "soft" }, `WAV, MP3, FLAC, Ogg, Opus, M4A, AIFF and more, up to ${size(maxUploadBytes)}`),
     input);
-  return { nodes: [...problemNodes(), drop,
+  const begun = job.upload_in_parts;
+  const resumable = begun ? [paragraph(texts.upload.begun.replace("{size}", size(begun.size_bytes)), "warning")] : [];
+  return { nodes: [...problemNodes(), ...resumable, drop,
     paragraph("The file goes straight to private storage. You get an MP3, and then both are deleted.", "note")] };
 }
 
@@ -51,8 +53,8 @@ function begin(file) {
       `takes a file of exactly ${plural(announced, "byte")}. Choose that file, or ask for a new link.`);
   }
   message = "";
-  transfer = { file, state: "sending", loaded: 0, samples: [], tries: 0, xhr: null, retryAt: 0, quarter: 0 };
-  send();
+  transfer = { file, state: "sending", loaded: 0, samples: [], tries: 0, xhr: null, retryAt: 0, inParts: goesInParts(file) };
+  sendAgain();
 }
 
 // S3 says 400 to an upload that stalled, and it is the only 400 that another try can mend.
@@ -64,9 +66,10 @@ function dropTransfer() {
   if (!transfer) return;
   clearTimeout(transfer.timer);
   clearInterval(transfer.watch);
-  const { xhr } = transfer;
+  const { xhr, abort } = transfer;
   transfer = null;
   xhr?.abort();
+  abort?.abort();
 }
 
 async function send() {
@@ -126,10 +129,12 @@ function tick(mine) {
 
 function sendAgain() {
   clearTimeout(transfer.timer);
-  send();
+  if (transfer.inParts) sendInParts();
+  else send();
 }
 
 function cancel() {
+  if (transfer.inParts && transfer.state !== "conflict") abortUpload();
   dropTransfer();
   message = "";
   show();
@@ -156,11 +161,13 @@ function quarters(value, what) {
 function sending() {
   const { progress, left, right, nodes } = bar("Upload");
   return {
-    nodes: [paragraph(`Uploading ${transfer.file.name}`), ...nodes, element("div", { class: "row" }, button("Cancel", cancel, "plain"))],
+    nodes: [paragraph(`Uploading ${transfer.file.name}`), ...nodes, element("div", { class: "row" },
+      transfer.inParts ? button("Pause", pauseParts, "plain") : null, button("Cancel", cancel, "plain"))],
     update() {
       const { loaded, file, samples } = transfer;
       progress.value = loaded / file.size;
-      const [[from, before], [to, after]] = [samples[0], samples[samples.length - 1]];
+      const [from, before] = samples[0] || [0, 0];
+      const [to, after] = samples[samples.length - 1] || [0, 0];
       const speed = to > from ? (after - before) / ((to - from) / 1000) : 0;
       left.textContent = `${size(Math.min(loaded, file.size))} of ${size(file.size)}`;
       if (loaded >= file.size) right.textContent = "waiting for the server";

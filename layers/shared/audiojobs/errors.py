@@ -7,6 +7,10 @@
     │   ├── InvalidRequest        invalid-request       400
     │   ├── JobNotFound           job-not-found         404
     │   ├── JobNotReady           job-not-ready         409
+    │   ├── UploadNotFound        upload-not-found      404
+    │   ├── UploadNotAwaited      upload-not-awaited    409
+    │   ├── UploadIncomplete      upload-incomplete     409
+    │   ├── UploadConflict        upload-conflict       409
     │   ├── AlreadyDownloaded     already-downloaded    410
     │   └── LinkExpired           link-expired          410
     ├── FileError                 the file's fault: final, never retried
@@ -73,6 +77,34 @@ class JobNotFound(RequestError):
 class JobNotReady(RequestError):
     code = "job-not-ready"
     title = "The result is not ready"
+    http_status = 409
+
+
+class UploadNotFound(RequestError):
+    """No upload in parts was begun, or it was given up."""
+
+    code = "upload-not-found"
+    title = "There is no such upload"
+    http_status = 404
+
+
+class UploadNotAwaited(RequestError):
+    code = "upload-not-awaited"
+    title = "The job has its file already"
+    http_status = 409
+
+
+class UploadIncomplete(RequestError):
+    code = "upload-incomplete"
+    title = "Parts of the upload are missing"
+    http_status = 409
+
+
+class UploadConflict(RequestError):
+    """An upload in parts holds one file, and this call is about another."""
+
+    code = "upload-conflict"
+    title = "The upload of another file was started"
     http_status = 409
 
 

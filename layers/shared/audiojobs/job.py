@@ -86,6 +86,27 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class MultipartUpload:
+    """The upload of an API job in parts: S3's id of it, and the file that it was begun with.
+
+    ``fingerprint`` is its sender's hash of the whole file, where the sender gave one.
+    """
+
+    upload_id: str
+    size_bytes: int
+    part_size_bytes: int
+    fingerprint: str | None = None
+
+    @property
+    def part_count(self) -> int:
+        return -(-self.size_bytes // self.part_size_bytes)
+
+    def size_of(self, number: int) -> int:
+        """The bytes of a part, by its number from 1 on: all are of one size but the last."""
+        return min(self.part_size_bytes, self.size_bytes - (number - 1) * self.part_size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One file on its way.
 
@@ -108,6 +129,7 @@ class Job:
     delete_at: int
     conversion: Conversion = field(default_factory=Conversion)
     upload_size_bytes: int | None = None
+    multipart: MultipartUpload | None = None
     upload_etag: str | None = None
     secret_hash: str | None = None
     progress: float = 0.0
@@ -233,7 +255,12 @@ def from_record(record: Mapping[str, Any]) -> Job:
     values["origin"] = Origin(values["origin"])
     values["conversion"] = Conversion.from_json(values["conversion"])
     values["warnings"] = tuple(Notice(**warning) for warning in values.get("warnings", ()))
-    for name, kind in (("source", Source), ("result", Result), ("error", Notice)):
+    for name, kind in (
+        ("source", Source),
+        ("result", Result),
+        ("error", Notice),
+        ("multipart", MultipartUpload),
+    ):
         if values.get(name) is not None:
             values[name] = kind(**_with_floats(values[name]))
     return Job(**values)

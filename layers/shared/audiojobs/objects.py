@@ -67,7 +67,7 @@ class UploadObjects:
     def find(self, key: str) -> Upload | None:
         """The object that now lies at a key, ``None`` if there is none."""
         try:
-            with _s3_errors(or_replaced=True):
+            with s3_errors(or_replaced=True):
                 answer = self._client.head_object(Bucket=self._bucket, Key=key)
         except UploadReplaced:
             return None
@@ -87,7 +87,7 @@ class UploadObjects:
         end = min(offset + length, upload.size_bytes) - 1
         if end < offset:
             return b""
-        with _s3_errors(or_replaced=True):
+        with s3_errors(or_replaced=True):
             answer = self._client.get_object(
                 Bucket=self._bucket, Key=upload.key, IfMatch=upload.etag, Range=f"bytes={offset}-{end}"
             )
@@ -116,12 +116,14 @@ class UploadObjects:
                     raise _failure(error) from None
 
     def delete(self, job: Job) -> None:
-        """Delete the upload of a job, and nothing that took its place.
+        """Delete the upload of a job and the parts of it, and nothing that took its place.
 
         Whatever lies at the key of an API job belongs to it. A direct upload is told from what replaced it by its
         ETag, and from the same file uploaded again by its options and the time: its job is younger than the upload.
         S3 tells that time in whole seconds: the same file with the same options in the same second is the same.
         """
+        if job.multipart:
+            self.abort_parts(job.upload_key, job.multipart.upload_id)
         pinned = {}
         if job.origin is Origin.DIRECT:
             found = self.find(job.upload_key)
@@ -130,8 +132,13 @@ class UploadObjects:
             if _conversion(found) != job.conversion:
                 return
             pinned = {"IfMatch": found.etag}
-        with suppress(UploadReplaced), _s3_errors(or_replaced=True):
+        with suppress(UploadReplaced), s3_errors(or_replaced=True):
             self._client.delete_object(Bucket=self._bucket, Key=job.upload_key, **pinned)  # type: ignore[arg-type]
+
+    def abort_parts(self, key: str, upload_id: str) -> None:
+        """Delete the parts of a multipart upload; one that S3 does not know is no error."""
+        with suppress(UploadReplaced), s3_errors(or_replaced=True):
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
 
     def presign(self, key: str, *, size_bytes: int | None, expires_in_seconds: int) -> PresignedUpload:
         """A presigned PUT. With ``size_bytes``, S3 takes no other length."""
@@ -155,7 +162,7 @@ class ResultObjects:
 
     def put(self, key: str, source: Path) -> None:
         """Upload a file."""
-        with _s3_errors():
+        with s3_errors():
             self._client.upload_file(
                 str(source), self._bucket, key, ExtraArgs={"ContentType": RESULT_CONTENT_TYPE}, Config=_TRANSFER
             )
@@ -165,7 +172,7 @@ class ResultObjects:
 
         Raises :class:`~audiojobs.errors.UploadReplaced`.
         """
-        with _s3_errors(or_replaced=True):
+        with s3_errors(or_replaced=True):
             self._client.copy_object(
                 Bucket=self._bucket,
                 Key=key,
@@ -178,12 +185,12 @@ class ResultObjects:
 
     def delete(self, key: str) -> None:
         """Delete a result; one that is not there is no error."""
-        with _s3_errors():
+        with s3_errors():
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
     def exists(self, key: str) -> bool:
         try:
-            with _s3_errors(or_replaced=True):
+            with s3_errors(or_replaced=True):
                 self._client.head_object(Bucket=self._bucket, Key=key)
         except UploadReplaced:
             return False
@@ -228,7 +235,7 @@ def _conversion(upload: Upload) -> Conversion:
 
 
 @contextmanager
-def _s3_errors(*, or_replaced: bool = False) -> Iterator[None]:
+def s3_errors(*, or_replaced: bool = False) -> Iterator[None]:
     """Raises errors of our own; ``or_replaced``: an object that is gone or changed is no fault of ours."""
     try:
         yield

@@ -14,6 +14,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from audiojobs.aws_errors import ConditionFailed, aws_errors
 from audiojobs.errors import InternalError, InvalidRequest
-from audiojobs.job import Job, Notice, Origin, Result, Source, Status, as_record, from_record
+from audiojobs.job import Job, MultipartUpload, Notice, Origin, Result, Source, Status, as_record, from_record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -172,6 +173,29 @@ class JobStore:
             holder=holder,
             leaves=(Status.PROCESSING,),
         )
+
+    def begin_multipart(
+        self, job_id: str, upload: MultipartUpload, *, replaces: MultipartUpload | None, now: float
+    ) -> Job:
+        """Note the upload in parts of a job that awaits its file. ``replaces`` is the one that S3 no longer knows."""
+        values = {":awaiting": Status.AWAITING_UPLOAD, ":now": now, ":upload": asdict(upload)}
+        update = "SET updated_at = :now, multipart = :upload"
+        awaiting = "#status = :awaiting AND expires_at > :now"
+        if replaces is None:
+            return self._transition(job_id, update, f"{awaiting} AND attribute_not_exists(multipart)", values)
+        return self._transition(
+            job_id, update, f"{awaiting} AND multipart = :replaced", {**values, ":replaced": asdict(replaces)}
+        )
+
+    def end_multipart(self, job_id: str, upload: MultipartUpload, *, now: float) -> None:
+        """Forget the upload in parts, unless another one has taken its place."""
+        with suppress(Refused):
+            self._transition(
+                job_id,
+                "SET updated_at = :now REMOVE multipart",
+                "multipart = :upload",
+                {":now": now, ":upload": asdict(upload)},
+            )
 
     def record_progress(self, job_id: str, *, now: float, holder: str, progress: float) -> None:
         """Note how far the work is (0..1). Refused when the lease is no longer ours: then stop working."""

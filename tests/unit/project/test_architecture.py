@@ -20,7 +20,7 @@ FUNCTIONS = PROJECT / "functions"
 SHARED = PROJECT / "layers" / "shared"
 
 PURE = {"errors", "conversion", "filenames", "job", "links", "settings"}
-TALKS_TO_AWS = {"clients", "store", "objects", "purges", "announcements"}
+TALKS_TO_AWS = {"aws_errors", "clients", "multipart", "store", "objects", "purges", "announcements"}
 AWS_SDK = {"boto3", "botocore", "s3transfer", "urllib3"}
 
 # What must never be loaded by a function: slow, big, or not in the artefact.
