@@ -328,7 +328,7 @@ def _bare_schemas() -> Schema:
             {
                 "code": {
                     "type": "string",
-                    "description": "Stable code: one of ErrorCode, or the warning `decode-errors`.",
+                    "description": "Stable code: one of ErrorCode, or of a warning such as `decode-errors`.",
                 },
                 "detail": {"type": "string", "description": "A sentence for people."},
             },

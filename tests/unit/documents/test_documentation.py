@@ -83,6 +83,19 @@ def test_every_error_is_there_with_its_status(error: type[AudioJobError]) -> Non
     assert meaning
 
 
+def warnings() -> set[str]:
+    """The codes that the functions give to notices of their own."""
+    texts = (path.read_text(encoding="utf-8") for path in (PROJECT / "functions").rglob("*.py"))
+    return {code for text in texts for code in re.findall(r'\bNotice\(\s*"([a-z-]+)"', text)}
+
+
+def test_every_warning_is_there() -> None:
+    chapter = TROUBLESHOOTING.partition("\n## Warnings\n")[2].partition("\n## ")[0]
+
+    assert "decode-errors" in warnings()
+    assert [code for code in sorted(warnings()) if not rows(chapter, code)] == []
+
+
 def test_codes_are_kebab_case_and_each_is_given_once() -> None:
     codes = [error.code for error in errors()]
 
