@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.audio import broken, synth
+from tests.audio import broken, dsd, synth
 from tests.audio.programs import run_full_ffmpeg
 from tests.audio.synth import sine, tone, wav_bytes
 
@@ -72,11 +72,35 @@ def whole_files() -> dict[str, bytes]:
         encoded("alac.m4a", "-c:a", "alac")
         encoded("fragments.mp4", "-c:a", "aac", "-movflags", "frag_keyframe+empty_moov+default_base_moof")
         encoded("pcm.mov", "-c:a", "pcm_s16le")
+        encoded("opus.webm", "-c:a", "libopus")
+        encoded("live.webm", "-c:a", "libvorbis", "-live", "1")
+        encoded("flac.mka", "-c:a", "flac", tags={"title": "a"})
+        encoded("narrow.amr", "-c:a", "libopencore_amrnb", "-ar", "8000", "-ac", "1")
+        encoded("tone.ac3", "-c:a", "ac3")
+        encoded("tone.eac3", "-c:a", "eac3")
+        encoded("tone.dts", "-c:a", "dca", "-strict", "-2", "-ar", "48000")
+        encoded("tone.wma", "-c:a", "wmav2", tags={"title": "a"})
+        encoded("tone.wv", "-c:a", "wavpack")
+        encoded("tone.tta", "-c:a", "tta")
+        encoded("tone.ts", "-c:a", "mp2")
+        encoded("call.wav", "-c:a", "g723_1", "-ar", "8000", "-ac", "1", "-b:a", "6300")
+        tiny = dsd.dsd_tone(0.02, 2_822_400)
+        files["tone.dsf"], files["tone.dff"] = dsd.dsf(tiny, 2_822_400), dsd.dff(tiny, 2_822_400)
     return files
 
 
 _LANDMARKS = (
     *(b"RIFF", b"RIFX", b"RF64", b"ds64", b"fmt ", b"fact", b"data", b"WAVE", b"riff", b"FORM", b"COMM", b"SSND"),
+    *(
+        b"\x1a\x45\xdf\xa3",
+        b"\x18\x53\x80\x67",
+        b"\x1f\x43\xb6\x75",
+        b"\xa3",
+        b"#!AMR",
+        b"\x0b\x77",
+        b"\x7f\xfe\x80\x01",
+    ),
+    *(b"\x30\x26\xb2\x75", b"\xa1\xdc\xab\x8c", b"wvpk", b"TTA1", b"DSD ", b"FRM8", b"PROP", b"MPCK", b"MAC "),
     *(b"caff", b"desc", b"pakt", b"kuki", b"fLaC", b"OggS", b"OpusHead", b"\x01vorbis", b"\x05vorbis", b"ID3", b"APIC"),
     *(b"Xing", b"Info", b"LAME", b"Lavf", b"TAG", b"ftyp", b"moov", b"mvhd", b"trak", b"tkhd", b"edts", b"elst"),
     *(b"mdia", b"mdhd", b"hdlr", b"minf", b"dinf", b"dref", b"url ", b"stbl", b"stsd", b"mp4a", b"esds", b"alac"),

@@ -29,7 +29,30 @@ _AAC_TOLERANCE_FRAMES = 4
 # Headers of a chained Ogg stream, which the decoder takes for sound.
 _ERRORS_PER_LINK = 3
 # A tag that ffmpeg does not know, a few odd bytes, or a last frame cut short make one error in very many of these.
-_ONE_ERROR_IS_NO_DAMAGE = ("mp3", "flac", "wav", "w64", "aiff", "au", "caf")
+_ONE_ERROR_IS_NO_DAMAGE = frozenset(
+    [
+        "mp3",
+        "flac",
+        "wav",
+        "w64",
+        "aiff",
+        "au",
+        "caf",
+        "wv",
+        "ape",
+        "tta",
+        "mpc",
+        "mpc8",
+        "amr",
+        "gsm",
+        "ac3",
+        "eac3",
+        "dts",
+        "dtshd",
+        "truehd",
+        "mpegts",
+    ]
+)
 
 
 def check_result(task: EncodeTask, report: FfmpegReport, declared: Declared) -> Mp3Summary:
@@ -72,7 +95,7 @@ def find_shortfall(
     elif container.name in _INDEXED and probed.duration_seconds is not None:
         declared = replace(declared, sample_frames=round(probed.duration_seconds * probed.sample_rate))
         promised_seconds = probed.duration_seconds - declared.uncounted_seconds - _index_tolerance(probed)
-    if declared.missing_bytes or result.duration_seconds < promised_seconds:
+    if declared.missing_bytes or report.ended_early or result.duration_seconds < promised_seconds:
         return truncated(replace(declared, sample_rate=probed.sample_rate), result)
     if report.exit_status:
         return CorruptAudio("The file is damaged; only a part of it could be decoded.")

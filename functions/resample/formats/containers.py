@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from audiojobs.errors import NoAudio, TruncatedAudio, UnsupportedFormat
 from resample.formats.mpeg_frames import free_format_unpadded_bytes, parse_header
 from resample.formats.not_audio import describe
 from resample.formats.reader import Reader
+from resample.formats.sync_words import ac3_bytes, is_gsm
 
 HEAD_BYTES = 65_536
 """How much of a file's beginning is looked at, in bytes, and again behind each ID3v2 tag."""
 
-ACCEPTED = "WAV, MP3, FLAC, Ogg, M4A, AIFF or AAC"
+ACCEPTED = "WAV, MP3, FLAC, Ogg, M4A, WebM, WMA, AMR, AIFF or AAC"
 
 _MAX_ID3_TAGS = 8
 _MAX_ZEROS_BYTES = 16 << 20
@@ -59,6 +61,60 @@ MP4 = Container("mp4", "mov")
 MP3 = Container("mp3", "mp3")
 AAC = Container("aac", "aac")
 
+WEBM = Container("webm", "matroska")
+MATROSKA = Container("matroska", "matroska")
+MPEG_TS = Container("mpegts", "mpegts")
+ASF = Container("asf", "asf")
+AMR = Container("amr", "amr")
+AC3 = Container("ac3", "ac3")
+EAC3 = Container("eac3", "eac3")
+DTS = Container("dts", "dts")
+DTS_HD = Container("dts", "dtshd")
+TRUEHD = Container("truehd", "truehd")
+GSM = Container("gsm", "gsm")
+WAVPACK = Container("wavpack", "wv")
+MONKEYS_AUDIO = Container("ape", "ape")
+TRUE_AUDIO = Container("tta", "tta")
+MUSEPACK_7 = Container("musepack", "mpc")
+MUSEPACK_8 = Container("musepack", "mpc8")
+DSF = Container("dsf", "dsf")
+DSDIFF = Container("dff", "iff")
+SHORTEN = Container("shorten", "shn")
+
+# Pattern at the very beginning -> the container.
+_MAGIC: tuple[tuple[re.Pattern[bytes], Container], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), container)
+    for pattern, container in (
+        (rb"\x1a\x45\xdf\xa3.{1,60}webm", WEBM),
+        (rb"\x1a\x45\xdf\xa3", MATROSKA),
+        (rb"\x47.{187}\x47.{187}\x47|.{4}\x47.{191}\x47.{191}\x47", MPEG_TS),
+        (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c", ASF),
+        (rb"#!AMR(-WB)?\n", AMR),
+        (rb"DTSHDHDR", DTS_HD),
+        # 16 or 14 bits in each word, and both byte orders
+        (rb"\x7f\xfe\x80\x01|\xfe\x7f\x01\x80|\x1f\xff\xe8\0\x07[\xf0-\xff]|\xff\x1f\0\xe8[\xf0-\xff]\x07", DTS),
+        (rb".{4}\xf8\x72\x6f\xba", TRUEHD),
+        (rb"wvpk", WAVPACK),
+        (rb"MAC ", MONKEYS_AUDIO),
+        (rb"TTA1", TRUE_AUDIO),
+        (rb"MP\+[\x07\x17]", MUSEPACK_7),
+        (rb"MPCK", MUSEPACK_8),
+        (rb"DSD \x1c\0\0\0\0\0\0\0", DSF),
+        (rb"FRM8.{8}DSD ", DSDIFF),
+        (rb"ajkg", SHORTEN),
+    )
+)
+
+# In the header of a Windows Media file: the objects that tell how its sound is encrypted.
+_ASF_PROTECTION = tuple(
+    bytes.fromhex(guid)
+    for guid in (
+        "fbb3112223bdd211b4b700a0c955fc6e",
+        "14e68a292226174cb935dae07ee9289c",
+        "b6a28d4355f9db4e9a1f4c0db6cae6e0",
+    )
+)
+
 _W64_MAGIC = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 
 _MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp", b"moof")
@@ -77,19 +133,23 @@ _FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb"Rar!\x1a\x07|7z\xbc\xaf\x27\x1c|\x1f\x8b\x08|BZh[1-9]|\xfd7zXZ\0|\x28\xb5\x2f\xfd", "an archive"),
         (rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*", "a picture"),
         (rb"RIFF....AVI ", "a video (AVI)"),
-        (rb"\x1a\x45\xdf\xa3", "a Matroska or WebM file"),
         (rb"FLV\x01", "a video (FLV)"),
         (rb"\0\0\x01[\xba\xb3]", "a video (MPEG)"),
-        (rb"\x47.{187}\x47.{187}\x47", "a video (MPEG transport stream)"),
-        (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media file"),
-        (rb"\.RMF", "a RealMedia file"),
+        (rb"\.RMF|\.ra\xfd", "a RealAudio file"),
         (rb"MThd|RIFF....RMID", "a MIDI file, which holds notes and no sound"),
-        (rb"MAC ", "a Monkey's Audio file"),
-        (rb"wvpk", "a WavPack file"),
-        (rb"TTA[12]", "a True Audio file"),
-        (rb"DSD |FRM8", "a DSD file"),
-        (rb"#!AMR", "an AMR file"),
-        (rb"MPCK|MP\+", "a Musepack file"),
+        (rb"#!AMR_MC|#!AMR-WB_MC", "an AMR file of several channels"),
+        (rb"TTA2", "a True Audio 2 file"),
+        (rb"MP\+", "a Musepack file of a version before 7"),
+        (rb"tBaK", "a TAK file"),
+        (rb"OFR ", "an OptimFROG file"),
+        (rb"LA0[234]", "a Lossless Audio file"),
+        (rb"ADIF", "an AAC file with one header for all (ADIF)"),
+        (rb"ea3\x03|EA3\x01", "a Sony ATRAC file"),
+        (rb"\x02dss|\x03ds2", "a dictation (DSS)"),
+        (rb"FORM....(8SVX|16SV)", "an Amiga sound (8SVX)"),
+        (rb"Creative Voice File\x1a", "a Creative Voice file"),
+        (rb"NIST_1A", "a NIST SPHERE file"),
+        (rb"dns\.", "an AU file with its bytes in the other order"),
         (rb"\x7fELF|MZ.{62}", "a program"),
     )
 )
@@ -113,7 +173,7 @@ def detect(head: bytes, *, is_whole_file: bool = False) -> Container:
     for pattern, what in _FOREIGN:
         if pattern.match(head):
             raise UnsupportedFormat(f"This is {what}. Please send {ACCEPTED}.")
-    container = _by_mpeg_headers(head, is_whole_file)
+    container = _by_sync_words(head, is_whole_file) or _by_mpeg_headers(head, is_whole_file)
     if container is not None:
         return container
     if match := _MAGIC_BEHIND_JUNK.search(head[:_MAX_JUNK_BYTES]):
@@ -122,6 +182,8 @@ def detect(head: bytes, *, is_whole_file: bool = False) -> Container:
             return replace(container, audio_offset=match.start(), junk_bytes=match.start())
     if _looks_like_text(head):
         raise UnsupportedFormat(f"This is a text file. Please send {ACCEPTED}.")
+    if is_gsm(head):
+        return GSM
     raise UnsupportedFormat(f"This file is not in a supported audio format. Please send {ACCEPTED}.")
 
 
@@ -209,6 +271,20 @@ def _by_magic(head: bytes) -> Container | None:
         if head[4:8] == b"ftyp" and form in _PICTURE_BRANDS:
             raise UnsupportedFormat(f"This is a picture. Please send {ACCEPTED}.")
         return MP4 if size >= 8 or size in (0, 1) else None
+    container = next((container for pattern, container in _MAGIC if pattern.match(head)), None)
+    if container is ASF and any(guid in head for guid in _ASF_PROTECTION):
+        raise UnsupportedFormat(
+            "This Windows Media file is protected (DRM), so only licensed players can decode it. "
+            f"Please send an unprotected copy: {ACCEPTED}."
+        )
+    return container
+
+
+def _by_sync_words(head: bytes, is_whole_file: bool) -> Container | None:
+    for container, is_enhanced in ((AC3, False), (EAC3, True)):
+        length_of = partial(ac3_bytes, is_enhanced=is_enhanced)
+        if _is_chain(head, 0, length_of, is_whole_file, at_start=True):
+            return container
     return None
 
 

@@ -4,7 +4,7 @@ ffmpeg exits 0 for a truncated file, so what it decoded is compared with this. N
 reader follows its chunks and believes no length that points outside the file.
 
 Standards: AIFF/AIFF-C 1.3/9.26.91, RFC 9639 (FLAC), ISO/IEC 14496-12 (MP4), Apple CAF 1.0, Sun AU; of
-WAV files see :mod:`resample.formats.riff`.
+WAV files see :mod:`resample.formats.riff`, of the rest :mod:`resample.formats.coded_lengths`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable
 
 from audiojobs.errors import NoAudio
+from resample.formats import coded_lengths
 from resample.formats.containers import HEAD_BYTES, Container
 from resample.formats.declared import NOTHING, Declared
 from resample.formats.mpeg_frames import iterate_mpeg_frames, parse_info_tag, parse_vbri_tag
@@ -34,7 +35,7 @@ def declared_length(read: Reader, size_bytes: int, container: Container) -> Decl
     reader = _READERS.get(container.name)
     try:
         return reader(_inside(read, size_bytes), size_bytes, container.audio_offset) if reader else NOTHING
-    except (struct.error, ValueError, OverflowError):
+    except (struct.error, ValueError, IndexError, OverflowError):
         return NOTHING
 
 
@@ -177,4 +178,13 @@ _READERS: dict[str, Callable[[Reader, int, int], Declared]] = {
     "mp3": _mp3,
     "mp4": _mp4,
     "ogg": ogg_length,
+    "wavpack": coded_lengths.wavpack_length,
+    "ape": coded_lengths.ape_length,
+    "tta": coded_lengths.tta_length,
+    "musepack": coded_lengths.musepack_length,
+    "dsf": coded_lengths.dsf_length,
+    "dff": coded_lengths.dff_length,
+    "asf": coded_lengths.asf_length,
+    "webm": coded_lengths.matroska_length,
+    "matroska": coded_lengths.matroska_length,
 }

@@ -25,14 +25,16 @@ from resample.formats.containers import Container
 
 _CLIP = ("volume=0.25:precision=float", "aformat=sample_fmts=s32p")
 _UNCLIP_GAIN = 4.0
-# Gaps between the timestamps of an MP4 become silence, otherwise they would collapse. Before the resampler and not in
+# Gaps between the timestamps of these become silence, otherwise they would collapse. Before the resampler and not in
 # it: together with soxr each gap came out twice as long. Timestamps that run more than ten minutes ahead of the sound
 # (N sample frames so far) are held back to that: a few bytes can claim a gap of years, and a gap is filled in memory.
 MAX_FILLED_SECONDS = 600
-_FILL_GAPS = (
-    f"asetpts=if(gt(PTS*TB\\,N/SR+{MAX_FILLED_SECONDS})\\,(N/SR+{MAX_FILLED_SECONDS})/TB\\,PTS)",
-    "aresample=async=1:first_pts=0",
-)
+_HOLD_BACK = f"asetpts=if(gt(PTS*TB\\,N/SR+{MAX_FILLED_SECONDS})\\,(N/SR+{MAX_FILLED_SECONDS})/TB\\,PTS)"
+_FILL_GAPS = {
+    **dict.fromkeys(("mov", "matroska", "mpegts"), (_HOLD_BACK, "aresample=async=1:first_pts=0")),
+    # What decoders of Windows Media leave out at the beginning is no gap.
+    "asf": (_HOLD_BACK, "aresample=async=1"),
+}
 
 _REPORTING = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+verbose", "-max_error_rate", "1")
 _HEAD_SECONDS = 0.5
@@ -129,7 +131,7 @@ def filter_chain(container: Container, probed: ProbeResult, conversion: Conversi
     gain = probed.sample_gain * (_UNCLIP_GAIN if is_float else 1.0) / lame_scale(conversion)
     volume = [] if gain == 1.0 else [f"volume={gain:.9f}:precision=float"]
     filters = [*(_CLIP if is_float else ()), *pan, ":".join(resample), *volume]
-    return ",".join([*(_FILL_GAPS if container.demuxer == "mov" else ()), *filters])
+    return ",".join([*_FILL_GAPS.get(container.demuxer, ()), *filters])
 
 
 def lame_scale(conversion: Conversion) -> float:

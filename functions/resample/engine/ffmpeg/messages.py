@@ -16,6 +16,8 @@ _MESSAGE = re.compile(
 )
 _ENCODED = re.compile(r"  Output stream #0:\d+ \(audio\): \d+ frames encoded \((?P<sample_frames>\d+) samples\)")
 _DECODE_ERROR = re.compile(r"Error (while decoding stream|submitting packet to decoder|during demuxing)|Decoding error")
+_ENDED_EARLY = re.compile("File ended prematurely")
+"""Of a Matroska file without sizes, as recorders stream it, nothing else tells that its end is missing."""
 
 _DISK_FULL = 256 - errno.ENOSPC
 """ffmpeg's exit status. A line of text would prove nothing: some tags are printed as they are, line breaks included."""
@@ -26,13 +28,14 @@ class FfmpegReport:
     """What ffmpeg reported, as far as it matters.
 
     ``sample_frames`` is how many went into the encoder, ``None`` if it did not get to the end. ``is_fallback`` tells
-    that parallel encoding was tried and failed.
+    that parallel encoding was tried and failed. ``ended_early``: the file broke off inside a block.
     """
 
     exit_status: int = 0
     decode_errors: int = 0
     sample_frames: int | None = None
     is_fallback: bool = False
+    ended_early: bool = False
 
     def read_line(self, line: str) -> bool:
         """Take note of a line; tells whether it is worth keeping for the log.
@@ -47,6 +50,7 @@ class FfmpegReport:
             self.sample_frames = int(match["sample_frames"])
         if message["level"] in ("verbose", "info", "warning"):
             return False
+        self.ended_early |= _ENDED_EARLY.search(message["text"]) is not None
         self.decode_errors += _DECODE_ERROR.search(message["text"]) is not None
         return True
 

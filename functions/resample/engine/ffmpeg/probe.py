@@ -17,7 +17,7 @@ from resample.sandbox.process import executable, run
 
 logger = logging.getLogger(__name__)
 
-MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 3_072_000  # DSD of 24.6 MHz, eight bits of which make a sample
 MAX_CHANNELS = 64
 
 MAX_SECONDS = 60.0
@@ -30,7 +30,9 @@ _ENTRIES = (
 )
 # The decoders of our own build. With another build of ffmpeg, a decoder that we don't know is not let near a file.
 _CODECS = re.compile(
-    "pcm_[a-z0-9_]+|mp[123]|aac|alac|flac|vorbis|opus|adpcm_(ms|ima_wav|ima_qt|yamaha|g722|g726|g726le)|gsm|gsm_ms"
+    "pcm_[a-z0-9_]+|mp[123]|aac|aac_latm|alac|flac|vorbis|opus|speex|adpcm_(ms|ima_wav|ima_qt|yamaha|g722|g726|g726le)"
+    "|ac3|eac3|dts|mlp|truehd|wma(v1|v2|pro|lossless|voice)|wavpack|ape|tta|musepack[78]|shorten"
+    "|dsd_[lm]sbf(_planar)?|dst|amr_[nw]b|qcelp|evrc|g723_1|g729|truespeech|gsm|gsm_ms"
 )
 
 
@@ -84,7 +86,8 @@ def read_answer(answer: dict[str, Any], container: Container) -> ProbeResult:
     decoder = None
     if container.is_big_endian and (match := re.fullmatch("(pcm_.+)le", codec)):
         codec = decoder = f"{match[1]}be"
-    if not _CODECS.fullmatch(codec):
+    # ffmpeg takes NMS ADPCM of voice mail systems, which has the same number in a WAV header, for AMR.
+    if not _CODECS.fullmatch(codec) or (codec == "amr_nb" and container.demuxer in ("wav", "w64")):
         raise UnsupportedFormat(
             f"The codec of the sound in this {container.name} file is not supported"
             + (f" ({codec})." if codec.isidentifier() and codec not in ("unknown", "none") else ".")

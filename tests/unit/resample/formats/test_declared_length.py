@@ -8,9 +8,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resample.formats.containers import AIFF, AU, CAF, FLAC, MP3, MP4, OGG, W64, WAV, Container
+from resample.formats.containers import (
+    AIFF,
+    ASF,
+    AU,
+    CAF,
+    DSDIFF,
+    DSF,
+    FLAC,
+    MATROSKA,
+    MONKEYS_AUDIO,
+    MP3,
+    MP4,
+    MUSEPACK_7,
+    MUSEPACK_8,
+    OGG,
+    TRUE_AUDIO,
+    W64,
+    WAV,
+    WAVPACK,
+    Container,
+)
 from resample.formats.declared import NOTHING, Declared
 from resample.formats.declared_length import declared_length
+from tests.audio import dsd
 from tests.audio.synth import SAMPLE_KINDS, wav_bytes
 from tests.unit.resample.formats.test_passthrough import info_frame, mpeg_frame
 
@@ -216,3 +237,88 @@ def test_no_header_makes_it_fail(name: str, data: st.DataObject) -> None:
 
     assert declared.sample_frames is None or declared.sample_frames >= 0
     assert declared.missing_bytes >= 0
+
+
+# --- coded sound
+
+
+def test_wavpack() -> None:
+    flags = 9 << 23  # 44.1 kHz
+
+    def block(total: int, upper: int = 0, flags: int = flags) -> bytes:
+        head = b"wvpk" + struct.pack("<IHBB", 1000, 0x410, 0, upper)
+        return head + struct.pack("<5I", total, 0, 22_050, flags, 0)
+
+    assert of(block(88_200), WAVPACK) == Declared(88_200, 44_100)
+    assert of(block(0, 1), WAVPACK).sample_frames == 0xFFFFFFFF
+    assert of(block(88_200, flags=15 << 23), WAVPACK) == Declared(88_200)
+    assert of(block(0xFFFFFFFF), WAVPACK) == NOTHING
+
+
+def ape(version: int, *, sound: int = 500, present: int = 500) -> bytes:
+    if version >= 3980:
+        descriptor = struct.pack("<4sHH7I16x", b"MAC ", version, 0, 52, 24, 8, 44, sound, 0, 0)
+        header = struct.pack("<HHIIIHHI", 2000, 0, 73_728, 1_000, 3, 16, 2, 44_100)
+        return descriptor + header + bytes(8 + 44 + present)
+    return struct.pack("<4s4HIIIII", b"MAC ", version, 2000, 0, 2, 44_100, 44, 0, 3, 1_000) + bytes(present)
+
+
+def test_monkeys_audio() -> None:
+    assert of(ape(3990), MONKEYS_AUDIO) == Declared(2 * 73_728 + 1_000, 44_100)
+    assert of(ape(3990, present=400), MONKEYS_AUDIO) == Declared(2 * 73_728 + 1_000, 44_100, missing_bytes=100)
+    assert of(ape(3970), MONKEYS_AUDIO) == Declared(2 * 294_912 + 1_000, 44_100)
+    assert of(ape(3920), MONKEYS_AUDIO) == Declared(2 * 73_728 + 1_000, 44_100)
+    assert of(ape(3800), MONKEYS_AUDIO) == Declared(2 * 9_216 + 1_000, 44_100)
+
+
+def test_true_audio() -> None:
+    head = b"TTA1" + struct.pack("<HHHII4x", 1, 2, 16, 44_100, 60_000)
+    content = head + struct.pack("<II4x", 700, 200) + bytes(900)
+
+    assert of(content, TRUE_AUDIO) == Declared(60_000, 44_100)
+    assert of(content[:-250], TRUE_AUDIO) == Declared(60_000, 44_100, missing_bytes=250)
+
+
+def test_musepack() -> None:
+    seven = b"MP+\x07" + struct.pack("<IIII", 100, 1 << 16, 0, 0) + struct.pack("<I", 1 << 31 | 500 << 20) + bytes(100)
+    length = b"SH" + bytes((14,)) + bytes(4) + b"\x08" + b"\x85\x10" + b"\x00" + b"\x20\x00" + b"\x00"
+    seek = b"SO" + bytes((5,)) + b"\x82\x00"
+    eight = b"MPCK" + length + seek + bytes(300)
+
+    assert of(seven, MUSEPACK_7) == Declared(99 * 1152 + 500, 48_000, 1152)
+    assert of(eight, MUSEPACK_8) == Declared(5 * 128 + 16, 48_000, 1152)
+    assert of(eight[:-100], MUSEPACK_8).missing_bytes == 256 + 4 + 14 - len(eight) + 100
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_dsd(channels: int) -> None:
+    samples = dsd.dsd_tone(0.02, 2_822_400, channels)
+    sony, philips = dsd.dsf(samples, 2_822_400), dsd.dff(samples, 2_822_400)
+
+    assert of(sony, DSF) == Declared(7_056, 352_800, 1)
+    assert of(sony[:-99], DSF) == Declared(7_056, 352_800, 1, missing_bytes=99)
+    assert of(philips, DSDIFF) == Declared(7_056, 352_800, 1)
+    assert of(philips[:-99], DSDIFF) == Declared(7_056, 352_800, 1, missing_bytes=99)
+
+
+def asf(*, packets: int = 3, flags: int = 2, present: int = 3) -> bytes:
+    other = bytes(16) + struct.pack("<Q", 40) + bytes(16)
+    properties = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365") + struct.pack("<Q", 104) + bytes(32)
+    properties += struct.pack("<QQQQIIII", packets, 0, 0, 0, flags, 100, 100, 0)
+    header = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+    header += struct.pack("<QIBB", 30 + 40 + 104, 2, 1, 2) + other + properties
+    return header + bytes(50 + 100 * present)
+
+
+def test_windows_media() -> None:
+    assert of(asf(), ASF) == NOTHING
+    assert of(asf(present=2), ASF) == Declared(missing_bytes=100)
+    assert of(asf(present=2, flags=1), ASF) == NOTHING
+
+
+def test_matroska() -> None:
+    head = b"\x1a\x45\xdf\xa3\x84" + bytes(4)
+
+    assert of(head + b"\x18\x53\x80\x67\x40\x64" + bytes(100), MATROSKA) == NOTHING
+    assert of(head + b"\x18\x53\x80\x67\x40\x64" + bytes(60), MATROSKA) == Declared(missing_bytes=40)
+    assert of(head + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + bytes(60), MATROSKA) == NOTHING

@@ -49,6 +49,33 @@ _MAGICS = (
     *(b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0", b"RIFX\0\0\0\0WAVE", b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0"),
     *(b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0" + bytes(24), b"FORM\0\0\0\0AIFCCOMM\0\0\0\x16", b".snd"),
     *(b"caff\0\1\0\0desc" + bytes(7) + b"\x20", b"\0\0\0\x10ftypM4A ", b"\0\0\0\1mdat" + b"\x7f" * 8, b"\0\0\0\0moov"),
+    *(
+        b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01" + bytes(7),
+        b"wvpk\x18\0\0\0\x10\4",
+        b"TTA1\1\0\2\0",
+        b"MAC \x96\x0f",
+    ),
+    *(
+        b"MAC \x6e\x0f",
+        b"MP+\x07",
+        b"MPCKSH\x0e",
+        b"MPCKSO\x08",
+        b"DSD \x1c" + bytes(7),
+        b"FRM8" + bytes(8) + b"DSD PROP",
+    ),
+    *(
+        bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+        + bytes(14)
+        + bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"),
+    ),
+    *(
+        b"\x0b\x77\0\0\x1e\x40",
+        b"\x0b\x77\2\xff\x34\x86",
+        b"#!AMR\n",
+        b"\xd0" + bytes(32),
+        b"ajkg",
+        b"\x47" + bytes(187),
+    ),
     *(b"\xff\xfb\x90\x64", b"\xff\xf3\x14\xc4", b"\xff\xfb\x00\x64", b"\xff\xf1\x50\x80", b"\xff\xe3\x18\xc4"),
 )
 _TAILS = (b"", b"TAG" + bytes(125), b"APETAGEX" + b"\xff" * 24, b"999999LYRICS200", b"3DI\4\0\0\x7f\x7f\x7f\x7f")

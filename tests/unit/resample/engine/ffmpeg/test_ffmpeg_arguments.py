@@ -193,14 +193,14 @@ def test_big_endian_samples() -> None:
     [
         ([], NoAudio),
         ([{**COVER, "disposition": {}}], NoAudio),
-        ([{**AUDIO, "codec_name": "ac3"}], UnsupportedFormat),
+        ([{**AUDIO, "codec_name": "cook"}], UnsupportedFormat),
         ([{**AUDIO, "codec_name": "pcm_s16le; rm"}], UnsupportedFormat),
         ([{key: value for key, value in AUDIO.items() if key != "codec_name"}], UnsupportedFormat),
         ([{**AUDIO, "sample_rate": "0"}], CorruptAudio),
         ([{**AUDIO, "sample_rate": "-5"}], CorruptAudio),
         ([{**AUDIO, "channels": 0}], CorruptAudio),
         ([{**AUDIO, "sample_rate": "999"}], UnsupportedFormat),
-        ([{**AUDIO, "sample_rate": "768001"}], UnsupportedFormat),
+        ([{**AUDIO, "sample_rate": "3072001"}], UnsupportedFormat),
         ([{**AUDIO, "channels": 65}], UnsupportedFormat),
     ],
 )
