@@ -29,9 +29,9 @@ _AAC_TOLERANCE_FRAMES = 4
 # Headers of a chained Ogg stream, which the decoder takes for sound.
 _ERRORS_PER_LINK = 3
 # A tag that ffmpeg does not know, a few odd bytes, or a last frame cut short make one error in very many of these.
-_ONE_ERROR_IS_NO_DAMAGE = frozenset(
-    ("mp3", "flac", "wav", "w64", "aiff", "au", "caf", "wv", "ape", "tta", "mpc", "mpc8")
-    + ("amr", "gsm", "ac3", "eac3", "dts", "dtshd", "truehd", "mpegts")
+_ONE_ERROR_IS_NO_DAMAGE = (
+    *("mp3", "flac", "wav", "w64", "aiff", "au", "caf", "wv", "ape", "tta", "mpc", "mpc8"),
+    *("amr", "gsm", "ac3", "eac3", "dts", "dtshd", "truehd", "mpegts"),
 )
 
 
