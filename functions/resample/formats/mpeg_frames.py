@@ -437,9 +437,8 @@ class Crc16:
 
     @property
     def value(self) -> int:
-        block = self._block.to_bytes(_CRC16_PERIOD, "little")
-        end = self._size % _CRC16_PERIOD
-        # The stream's last byte belongs last; in a short stream the zeros in front add nothing.
+        block = self._block.to_bytes(min(self._size, _CRC16_PERIOD), "little")
+        end = self._size % _CRC16_PERIOD  # the stream's last byte belongs last
         crc = 0
         for byte in block[end:] + block[:end]:
             crc = crc >> 8 ^ _CRC16_TABLE[(crc ^ byte) & 0xFF]

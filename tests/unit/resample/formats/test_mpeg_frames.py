@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resample.formats import mpeg_frames
 from resample.formats.mpeg_frames import (
     ChannelMode,
     Crc16,
@@ -274,6 +276,24 @@ def test_the_crc_by_blocks_is_the_crc_bit_by_bit(size: int) -> None:
     data = bytes((index * index + index // 7) & 0xFF for index in range(size))
 
     assert crc16(data) == crc16_bit_by_bit(data)
+
+
+@pytest.mark.parametrize(("size", "steps"), [(0, 0), (190, 190), (32_767, 32_767), (100_000, 32_767)])
+def test_the_crc_takes_a_step_a_byte_and_no_more_than_a_block_has(
+    size: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counted(tuple[int, ...]):
+        looked_up = 0
+
+        def __getitem__(self, index: Any) -> Any:
+            Counted.looked_up += 1
+            return super().__getitem__(index)
+
+    monkeypatch.setattr(mpeg_frames, "_CRC16_TABLE", Counted(mpeg_frames._CRC16_TABLE))
+
+    crc16(bytes(size))
+
+    assert Counted.looked_up == steps
 
 
 @given(st.lists(st.integers(0, 40_000), max_size=6))
