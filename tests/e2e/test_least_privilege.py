@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ import purge.app
 import resample.app
 from audiojobs import clients, telemetry
 from audiojobs.errors import InternalError
-from audiojobs.job import Job, Status, direct_job_id
+from audiojobs.job import Job, MultipartUpload, Status, direct_job_id
+from audiojobs.multipart import MIN_PART_BYTES
 from audiojobs.objects import ResultObjects
 from audiojobs.store import JobStore
 from local import template as templates
@@ -213,6 +214,28 @@ def leaves_no_parts_of_a_result_that_could_not_be_stored(function: Function) -> 
     assert "Uploads" not in function.s3.list_multipart_uploads(Bucket=function.results, Prefix=key)
 
 
+def begun(function: Function, job: Job) -> Job:
+    """The job with an upload in parts that was begun as its owner, and one part of it."""
+    answer = function.s3.create_multipart_upload(Bucket=function.uploads, Key=job.upload_key)
+    upload = {"Bucket": function.uploads, "Key": job.upload_key, "UploadId": answer["UploadId"]}
+    function.s3.upload_part(**upload, PartNumber=1, Body=b"part")
+    return replace(job, multipart=MultipartUpload(answer["UploadId"], size_bytes=4, part_size_bytes=MIN_PART_BYTES))
+
+
+def has_no_parts(function: Function, job: Job) -> bool:
+    return "Uploads" not in function.s3.list_multipart_uploads(Bucket=function.uploads, Prefix=job.upload_key)
+
+
+def leaves_no_parts_when_a_whole_file_came_instead(function: Function) -> None:
+    job = begun(function, api_job(Status.AWAITING_UPLOAD, expires_at=time.time() + 600))
+    function.store.create(job)
+    etag = function.upload(job.upload_key, one_second())
+
+    assert function.invoke(upload_event(function, job.upload_key, etag))["status"] == "ready"
+
+    assert has_no_parts(function, job)
+
+
 @contextmanager
 def on(client: Any, event: str, handler: Callable[..., None]) -> Iterator[None]:
     """Call the handler at an event of a client."""
@@ -232,6 +255,24 @@ def creates_a_job_that_can_be_uploaded_to(function: Function) -> None:
     assert created.status == 201
     upload = created.json()["upload"]
     assert function.use(upload["method"], upload["url"], b"audio").status_code == 200
+
+
+def takes_an_upload_in_parts(function: Function) -> None:
+    path = f"/jobs/{function.call('POST', '/jobs', {'filename': 'song.wav'}).json()['id']}/upload"
+
+    assert function.call("POST", path, {"size_bytes": 5}).status == 200
+    part = function.call("POST", f"{path}/parts", {"numbers": [1]}).json()["parts"][0]
+    assert function.use(part["method"], part["url"], b"audio").status_code == 200
+    assert function.call("POST", f"{path}/complete").status == 200
+
+
+def gives_an_upload_in_parts_up(function: Function) -> None:
+    job = begun(function, api_job(Status.AWAITING_UPLOAD, expires_at=time.time() + 600))
+    function.store.create(job)
+
+    assert function.call("DELETE", f"/jobs/{job.id}/upload").status == 204
+
+    assert has_no_parts(function, job)
 
 
 def shows_a_job(function: Function) -> None:
@@ -312,6 +353,12 @@ def sweeps_the_upload_of_a_deleted_job(function: Function) -> None:
     sweeps(function, direct_job(Status.PURGED, upload_key=key, upload_etag=etag, created_at=time.time() + 1))
 
 
+def sweeps_the_parts_of_a_deleted_job(function: Function) -> None:
+    job = begun(function, api_job(Status.PURGED))
+    sweeps(function, job)
+    assert has_no_parts(function, job)
+
+
 def sweeps_after_a_deleted_job_whose_upload_is_gone(function: Function) -> None:
     sweeps(function, direct_job(Status.PURGED, upload_key=new_key(), upload_etag='"0"'))
 
@@ -341,10 +388,13 @@ SCENARIOS: dict[str, list[Scenario]] = {
         finds_that_an_upload_is_gone,
         resamples_an_upload,
         leaves_no_parts_of_a_result_that_could_not_be_stored,
+        leaves_no_parts_when_a_whole_file_came_instead,
         deletes_the_result_of_a_job_that_was_deleted_meanwhile,
     ],
     "ApiFunction": [
         creates_a_job_that_can_be_uploaded_to,
+        takes_an_upload_in_parts,
+        gives_an_upload_in_parts_up,
         shows_a_job,
         lists_the_jobs_of_an_upload,
         grants_a_claim,
@@ -356,6 +406,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
         purges_what_was_downloaded,
         comes_back_when_the_window_ends,
         sweeps_the_upload_of_a_deleted_job,
+        sweeps_the_parts_of_a_deleted_job,
         sweeps_after_a_deleted_job_whose_upload_is_gone,
     ],
 }
