@@ -99,6 +99,15 @@ layer-zips: ## the ffmpeg layer for both processors: build/ffmpeg-layer-*.zip
 verify: $(VENV)/installed ## prove that a deployed stack works: make verify STACK=audio-resampler REGION=eu-central-1
 	@$(BIN)/python -m operate.verify $(STACK) $(if $(REGION),--region $(REGION))
 
+.PHONY: release
+release: $(SAM_VENV)/installed layer-zips ## what a release attaches: build/release
+	@rm -rf build/release
+	@set -e; for arch in x86_64 arm64; do \
+		FFMPEG_LAYER_ZIP=$(CURDIR)/build/ffmpeg-layer-$$arch.zip $(SAM) build \
+			--parameter-overrides Architecture=$$arch --build-dir build/stack-$$arch; \
+	done
+	@$(SAM_VENV)/bin/python -m operate.release build/release x86_64=build/stack-x86_64 arm64=build/stack-arm64
+
 .PHONY: redrive
 redrive: $(RUN_VENV)/installed ## send again what failed by our fault: make redrive STACK=audio-resampler DRY_RUN=yes
 	@$(RUN_VENV)/bin/python -m operate.redrive $(STACK) $(if $(DRY_RUN),--dry-run)

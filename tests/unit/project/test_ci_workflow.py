@@ -13,6 +13,8 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[3]
 WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
 
+DRAFTS_A_RELEASE = ("release.yml", "draft")
+
 every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 
 
@@ -35,7 +37,12 @@ def test_reading_the_repository_is_the_only_right(workflow: Path) -> None:
     content = yaml.safe_load(workflow.read_text())
 
     assert content["permissions"] == {"contents": "read"}
-    assert all("permissions" not in job for job in content["jobs"].values())
+    for name, job in content["jobs"].items():
+        if (workflow.name, name) == DRAFTS_A_RELEASE:
+            assert job["permissions"] == {"contents": "write"}
+            assert "checkout" not in str(job["steps"]), "what may change the repository runs nothing of it"
+        else:
+            assert "permissions" not in job
     assert "secrets." not in workflow.read_text()
     for step in steps(workflow):
         if "checkout" in step.get("uses", ""):
@@ -49,7 +56,17 @@ def test_nothing_runs_only_there(workflow: Path) -> None:
     for step in steps(workflow):
         command = step.get("run", "make check")
         made = re.fullmatch(r"make ([\w-]+)", command)
-        assert command.startswith("apt-get update") or (made and made[1] in targets), command
+        from_elsewhere = command.startswith(("apt-get update", 'gh release create "$GITHUB_REF_NAME"'))
+        assert from_elsewhere or (made and made[1] in targets), command
+
+
+def test_a_release_is_a_draft_of_a_tag() -> None:
+    workflow = yaml.safe_load((PROJECT / ".github/workflows/release.yml").read_text())
+
+    # YAML 1.1 reads the key `on` as true.
+    assert workflow[True] == {"push": {"tags": ["v*"]}}
+    [create] = [step["run"] for step in workflow["jobs"]["draft"]["steps"] if "run" in step]
+    assert {"--draft", "--verify-tag"} <= set(create.split())
 
 
 def test_the_cached_layer_is_that_of_these_sources() -> None:
