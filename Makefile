@@ -14,8 +14,8 @@ LAMBDA_VENV := .venv-lambda
 CHECKOV_VENV := .venv-checkov
 MUTATION_VENV := .venv-mutation
 BIN := $(VENV)/bin
-# The makefiles that SAM runs get a Python that has pip, which Debian's lacks.
-SAM := SAM_CLI_TELEMETRY=0 PYTHON=$(CURDIR)/$(SAM_VENV)/bin/python $(SAM_VENV)/bin/sam
+# The makefiles that SAM runs get a Python that has pip, which Debian's lacks, and nothing of what was said to this one.
+SAM := MAKEFLAGS= SAM_CLI_TELEMETRY=0 PYTHON=$(CURDIR)/$(SAM_VENV)/bin/python $(SAM_VENV)/bin/sam
 AUDIO ?=
 ARCHITECTURE ?=
 LAYER ?=

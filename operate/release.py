@@ -10,6 +10,7 @@ from __future__ import annotations
 import email.parser
 import hashlib
 import json
+import re
 import sys
 import tomllib
 import zipfile
@@ -64,7 +65,13 @@ def pack(archive: Path, folder: Path, documents: Path | None = None) -> None:
             entry = zipfile.ZipInfo(name, LONG_AGO)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = (0o100755 if path.stat().st_mode & 0o100 else 0o100644) << 16
-            content.writestr(entry, path.read_bytes())
+            content.writestr(entry, with_documents_beside_it(path) if name == "template.yaml" else path.read_bytes())
+
+
+def with_documents_beside_it(template: Path) -> bytes:
+    """A built template, whose documents are where `pack` puts them."""
+    text = template.read_text(encoding="utf-8")
+    return re.sub(r"(?m)^( *(?:LicenseUrl|ReadmeUrl): ).*?([^/\n]+)$", r"\1\2", text).encode()
 
 
 def bill_of_materials(build: Path, version: str) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from local.stack import PROJECT, EmbeddedAws
 
 NAME = "second"
 NEEDED = (
+    "LICENSE",
+    "README.md",
     "Makefile",
     "template.yaml",
     "samconfig.toml",
@@ -56,7 +58,7 @@ class Deployer:
                 shutil.copy2(source, self.project)
         (self.project / ".venv-sam").symlink_to(PROJECT / ".venv-sam")
         programs = (Path(sys.executable).parent, PROJECT / ".venv-sam" / "bin")
-        self._environment = {
+        self.environment = {
             "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
             "HOME": str(folder),
             "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
@@ -72,7 +74,7 @@ class Deployer:
         ours, terminal = pty.openpty()
         with subprocess.Popen(
             ["bash", "-c", command],
-            env=self._environment,
+            env=self.environment,
             cwd=self.project,
             stdin=terminal,
             stdout=terminal,

@@ -31,7 +31,7 @@ METADATA = {
 def build(tmp_path: Path) -> Path:
     """A folder as `sam build` leaves it."""
     files = {
-        "template.yaml": "Resources: {}\n",
+        "template.yaml": "Metadata:\n  Repository:\n    LicenseUrl: ../../LICENSE\n    ReadmeUrl: ../../README.md\n",
         "ApiFunction/api/app.py": "",
         "FfmpegLayer/bin/ffmpeg": "a program",
         "FfmpegLayer/share/ffmpeg-layer/versions.txt": VERSIONS,
@@ -76,6 +76,8 @@ def test_the_zip_files_hold_what_is_deployed(build: Path, tmp_path: Path) -> Non
         assert {"template.yaml", "ApiFunction/api/app.py", "FfmpegLayer/bin/ffmpeg", "README.md", "LICENSE"} <= set(
             stack.namelist()
         )
+        template = stack.read("template.yaml").decode()
+    assert template == "Metadata:\n  Repository:\n    LicenseUrl: LICENSE\n    ReadmeUrl: README.md\n"
 
 
 def test_the_same_build_gives_the_same_bytes(build: Path, tmp_path: Path) -> None:
