@@ -59,7 +59,8 @@ def test_everything_is_there_with_its_checksum(build: Path, tmp_path: Path) -> N
         "audio-resampler-x86_64.zip",
         "ffmpeg-layer-x86_64.zip",
     }
-    sums = dict(reversed(line.split("  ")) for line in files["SHA256SUMS"].decode().splitlines())
+    rows = [line.split("  ") for line in files["SHA256SUMS"].decode().splitlines()]
+    sums = {name: digest for digest, name in rows}
     assert sums == {
         name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != "SHA256SUMS"
     }
