@@ -41,14 +41,16 @@ NOT_THERE = ("apt-get", "gcc", "cc", "dpkg-source", "nasm", "cmake")
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A PATH with these programs alone, and with an `id` that says we are not root."""
+    """A PATH with these programs alone, a Python that has pip, and an `id` that says we are not root."""
     folder = tmp_path_factory.mktemp("path")
     for name in PROGRAMS:
         found = shutil.which(name)
         assert found, name
         (folder / name).symlink_to(found)
-    (folder / "id").write_text("#!/bin/sh\necho 1000\n")
-    (folder / "id").chmod(0o755)
+    scripts = {"id": "echo 1000", "python3": f'exec "{PROJECT}/.venv-sam/bin/python" "$@"'}
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
     assert not any(shutil.which(name, path=str(folder)) for name in NOT_THERE)
     return str(folder)
 
