@@ -76,8 +76,9 @@ aws: $(AWS_VENV)/installed ## the aws CLI, for those who have none, where `sourc
 .PHONY: deploy
 deploy: $(SAM_VENV)/installed ## a few questions, sam build, sam deploy; LAYER=ffmpeg-layer-x86_64.zip compiles nothing
 	@$(SAM_VENV)/bin/python -m operate.deploy_questions $(CONFIG)
+	@$(SAM_VENV)/bin/python -m operate.preflight $(CONFIG)
 	$(FFMPEG_LAYER) $(SAM) build --config-env $(CONFIG)
-	$(SAM) deploy --config-env $(CONFIG)
+	$(SAM) deploy --config-env $(CONFIG) $$([ -t 0 ] || echo --no-confirm-changeset)
 
 .PHONY: build
 build: $(SAM_VENV)/installed ## sam build; make build ARCHITECTURE=arm64 for Graviton

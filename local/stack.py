@@ -125,7 +125,8 @@ class EmbeddedAws:
         locations = deployment.upload(self.admin, built)
         environments = self._environments(template, built, emulator, api_url)
         adapted = template_changes.adapted(template, locations, environments)
-        self.stack = deployment.create_stack(self.admin, adapted, self._parameters)
+        own_address = {"PublicUrl": api_url} if "PublicUrl" in template.get("Parameters", {}) else {}
+        self.stack = deployment.create_stack(self.admin, adapted, own_address | self._parameters)
         deployment.map_api(self.admin, self.stack.physical_id("RestApi"), api_url)
 
         self._progress("Reapplying what the emulator drops, and comparing it with the template")

@@ -105,6 +105,12 @@ class Deployment:
             case "Fn::Join":
                 separator, parts = argument
                 return separator.join(map(str, self.resolve(parts)))
+            case "Fn::Split":
+                separator, text = argument
+                return str(self.resolve(text)).split(separator)
+            case "Fn::Select":
+                index, items = argument
+                return self.resolve(items)[int(index)]
         raise DeploymentError(f"The embedded AWS does not know {name}; teach it in local/template.py.")
 
     def _variable(self, name: str, variables: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 SAMCONFIG = Path(__file__).resolve().parent.parent / "samconfig.toml"
 
 Read = Callable[[str], str]
@@ -35,7 +37,7 @@ class Question:
 # The stack's name is part of bucket names, which have at most 63 characters: NAME-uploads-ACCOUNT-REGION.
 QUESTIONS = (
     Question("stack_name", "Name of the stack", r"[a-z][a-z0-9-]{0,26}", "up to 27 of a-z, 0-9 and hyphens"),
-    Question("region", "Region", r"[a-z]{2}(-[a-z]+)+-\d", "such as eu-central-1"),
+    Question("region", "Region", r"[a-z]{2,4}(-[a-z]+)+-\d", "such as eu-central-1"),
     Question("Architecture", "Processor, x86_64 or arm64 (cheaper)", r"x86_64|arm64", "x86_64 or arm64"),
     Question("LinkHours", "Hours that a result waits for its download", r"[1-9]|1\d|2[0-4]", "1 to 24"),
     Question("AlarmEmail", "Address that alarms are mailed to; - for none", r"-|[^@\s]+@[^@\s]+", "an address, or -"),
@@ -44,6 +46,12 @@ _OF_THE_STACK = ("stack_name", "region")
 
 # How SAM wants an empty value. A parameter that is left out keeps the value that the stack has.
 _NOTHING = '""'
+
+
+def default_answers() -> dict[str, str]:
+    """What is proposed where nothing is kept yet; the region is the one that all of AWS's tools would take."""
+    region = os.environ.get("AWS_REGION") or boto3.Session().region_name or "us-east-1"
+    return {"stack_name": "audio-resampler", "region": region, "Architecture": "x86_64", "LinkHours": "24"}
 
 
 def answers_so_far(samconfig: str, environment: str, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -98,16 +106,15 @@ def main(environment: str) -> int:
     if not sys.stdin.isatty():
         print(f"No terminal to ask on: samconfig.toml stays as it is ({environment}).")
         return 0
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    defaults = {"stack_name": "audio-resampler", "region": region, "Architecture": "x86_64", "LinkHours": "24"}
     before = SAMCONFIG.read_text()
     try:
-        answers = ask(answers_so_far(before, environment, defaults), input, print)
+        answers = ask(answers_so_far(before, environment, default_answers()), input, print)
     except (EOFError, KeyboardInterrupt):
         print("\nNothing was changed.")
         return 130
     SAMCONFIG.write_text(with_answers(before, environment, answers))
     print(f"Kept in samconfig.toml, [{environment}.global.parameters]; so can be any other parameter.")
+    print(f"When it is deployed: make verify STACK={answers['stack_name']} REGION={answers['region']}")
     return 0
 
 

@@ -48,6 +48,7 @@ STATEMENTS = [
     if resource["Type"] == "AWS::Serverless::Function"
     for policy in resource["Properties"]["Policies"]
     for statement in policy["Statement"]
+    if statement["Effect"] == "Allow"
 ]
 
 # What roles have beyond the template's statements: SAM adds it for Lambda itself. The embedded AWS writes logs and

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from local.stack import EmbeddedAws
 from tests.e2e import sounds
+from tests.e2e.browser import chromium, visitor
 from tests.e2e.service import Service, until
+
+SITE = "https://app.example"
 
 
 @pytest.fixture(scope="module")
 def other(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Small uploads only, originals are kept, a limit of jobs at a time, no dashboard, and a download window so short
-    that tests can wait for its end, but must not try to download in it."""
+    """Small uploads only, originals are kept, a limit of jobs at a time, no dashboard, one web site, and a download
+    window so short that tests can wait for its end, but must not try to download in it."""
     parameters = {
         "MaxUploadMegabytes": "1",
         "KeepOriginals": "true",
         "DownloadWindowSeconds": "3",
         "MaxConcurrentJobs": "7",
         "Dashboard": "false",
+        "AllowedOrigin": SITE,
+        "AlarmEmail": "somebody@example.com",
     }
     folder = tmp_path_factory.mktemp("other")
     with EmbeddedAws(parameters, state_folder=folder, sam_build_folder=built, write_stack_file=False) as stack:
@@ -81,3 +87,31 @@ def test_jobs_at_a_time_are_limited_where_that_is_wanted(other: Service) -> None
 
 def test_the_dashboard_can_be_left_out(other: Service) -> None:
     assert other.stack.admin.client("cloudwatch").list_dashboards()["DashboardEntries"] == []
+
+
+def test_the_page_and_one_web_site_may_upload_from_a_browser_and_no_other(other: Service) -> None:
+    page = urlsplit(other.stack.access.api_url)
+    asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
+    address = f"{other.stack.access.endpoint_url}/{other.uploads}/jobs/1"
+
+    answers = {
+        origin: other.request("OPTIONS", address, headers={**asked, "Origin": origin}).status_code
+        for origin in (f"{page.scheme}://{page.netloc}", SITE, "https://elsewhere.example")
+    }
+
+    assert list(answers.values()) == [200, 200, 403]
+
+
+def test_the_page_uploads_to_another_origin_that_allows_one_web_site(other: Service, files: Path) -> None:
+    wav = sounds.song(files / "page.wav")
+    job = other.create_job(wav.name, size_bytes=wav.stat().st_size)
+    assert urlsplit(job["link"]).netloc != urlsplit(job["upload"]["url"]).netloc
+
+    with chromium() as browser, visitor(browser) as window:
+        window.page.goto(job["link"])
+        window.page.locator("input[type=file]").first.set_input_files(wav)
+        ready = other.ready(job["id"])
+        assert window.complaints == []
+
+    assert ready["source"]["size_bytes"] == wav.stat().st_size
+    other.delete(job["id"])

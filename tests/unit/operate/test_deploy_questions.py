@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local import template as templates
-from operate.deploy_questions import QUESTIONS, answers_so_far, ask, with_answers
+from operate.deploy_questions import QUESTIONS, answers_so_far, ask, default_answers, with_answers
 
 PROJECT = Path(__file__).resolve().parents[3]
 SAMCONFIG = (PROJECT / "samconfig.toml").read_text()
@@ -36,6 +36,7 @@ def test_return_takes_every_default() -> None:
         (0, "My_Stack", "my-stack"),
         (0, "a" * 28, "a" * 27),
         (1, "frankfurt", "us-gov-east-1"),
+        (1, "eu_central_1", "eusc-de-east-1"),
         (2, "arm", "arm64"),
         (3, "25", "12"),
         (4, "me", "me@example.com"),
@@ -99,3 +100,15 @@ def test_parameters_are_the_templates() -> None:
         if isinstance(environment, dict):
             overrides = environment["global"]["parameters"].get("parameter_overrides", [])
             assert {pair.partition("=")[0] for pair in overrides} <= set(declared)
+
+
+def test_the_region_of_the_session_is_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert default_answers()["region"] == "eu-north-1"
+
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    assert default_answers()["region"] == "eu-west-3"

@@ -31,6 +31,7 @@ OTHER_VARIABLES = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "A
 LAMBDAS_OWN = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
 
 # What is free text by nature; everything else has a range, a list or a pattern.
+NO_LOG_GROUP = "LeaveNoLogGroupBehind"
 FREE_PARAMETERS = {"AllowedOrigin", "FfmpegLayerArn", "AlarmEmail"}
 
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
@@ -90,7 +91,7 @@ class TestPermissions:
     )
     def test_each_is_one_action_on_one_thing_for_one_reason(self, statement: dict[str, Any]) -> None:
         assert statement["Sid"].isalnum()
-        assert statement["Effect"] == "Allow"
+        assert statement["Effect"] == ("Deny" if statement["Sid"] == NO_LOG_GROUP else "Allow")
         assert isinstance(statement["Action"], str)
         assert "*" not in statement["Action"]
         assert "NotAction" not in statement

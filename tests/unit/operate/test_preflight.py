@@ -1,0 +1,128 @@
+"""Before a deployment the account is looked at: what would hurt is said, and a stack that is stuck is deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from operate.preflight import Account, prepare
+
+
+def error(code: str, status: int, message: str = "") -> ClientError:
+    response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, "Call")
+
+
+class Aws:
+    """One client for all services, of an account in which all is well unless told otherwise."""
+
+    def __init__(self, **state: Any) -> None:
+        self.stack = state.get("stack", "")
+        self.concurrency, self.unreserved = state.get("concurrency", (1000, 1000))
+        self.buckets: set[str] = state.get("buckets", set())
+        self.groups: list[str] = state.get("groups", [])
+        self.dashboards: int = state.get("dashboards", 0)
+        self.deleted: list[str] = []
+
+    def describe_stacks(self, **_: Any) -> Any:
+        if not self.stack:
+            raise error("ValidationError", 400, "Stack with id audio-resampler does not exist")
+        return {"Stacks": [{"StackStatus": self.stack}]}
+
+    def delete_stack(self, **request: Any) -> None:
+        self.deleted.append(request["StackName"])
+
+    def get_waiter(self, _: str) -> Any:
+        return self
+
+    def wait(self, **_: Any) -> None:
+        assert self.deleted
+
+    def get_account_settings(self) -> Any:
+        return {
+            "AccountLimit": {
+                "ConcurrentExecutions": self.concurrency,
+                "UnreservedConcurrentExecutions": self.unreserved,
+            }
+        }
+
+    def get_caller_identity(self) -> Any:
+        return {"Account": "111122223333"}
+
+    def head_bucket(self, **request: Any) -> None:
+        if request["Bucket"] not in self.buckets:
+            raise error("404", 404)
+
+    def describe_log_groups(self, **_: Any) -> Any:
+        return {"logGroups": [{"logGroupName": name} for name in self.groups]}
+
+    def list_dashboards(self) -> Any:
+        return {"DashboardEntries": [{}] * self.dashboards}
+
+
+def prepared(aws: Aws, *typed: str, terminal: bool = True, **parameters: str) -> tuple[bool, str]:
+    """Whether the deployment can begin, and all that was said."""
+    said: list[str] = []
+    answers = list(typed)
+    account = Account("eu-central-1", "audio-resampler", parameters, lambda _: aws)
+    ready = prepare(account, (lambda _: answers.pop(0) if answers else "") if terminal else None, said.append)
+    return ready, "\n".join(said)
+
+
+def test_a_sound_account_is_silent() -> None:
+    assert prepared(Aws()) == (True, "")
+    assert prepared(Aws(stack="CREATE_COMPLETE", groups=["/audio-resampler/audio-resampler/api"])) == (True, "")
+
+
+@pytest.mark.parametrize("state", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"])
+def test_a_stack_that_takes_no_deployment_is_deleted_if_wanted(state: str) -> None:
+    aws = Aws(stack=state)
+
+    ready, said = prepared(aws, "y")
+
+    assert ready
+    assert aws.deleted == ["audio-resampler"]
+    assert state in said
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_and_kept_with_the_command_to_type_otherwise(terminal: bool) -> None:
+    aws = Aws(stack="ROLLBACK_COMPLETE")
+
+    ready, said = prepared(aws, "", terminal=terminal)
+
+    assert not ready
+    assert aws.deleted == []
+    assert "aws cloudformation delete-stack --stack-name audio-resampler --region eu-central-1" in said
+
+
+def test_a_new_account_is_told_the_quota_to_ask_for() -> None:
+    ready, said = prepared(Aws(concurrency=(10, 10)))
+
+    assert ready
+    assert "L-B99A9384" in said
+    assert "--region eu-central-1" in said
+    assert "MaxConcurrentJobs" not in said, "nothing can be reserved"
+
+
+def test_where_something_can_be_reserved_a_limit_is_suggested() -> None:
+    assert "MaxConcurrentJobs=25" in prepared(Aws(concurrency=(50, 50)))[1]
+    assert prepared(Aws(concurrency=(50, 50)), MaxConcurrentJobs="25") == (True, "")
+
+
+def test_a_limit_that_lambda_will_refuse_is_named() -> None:
+    assert "At most 40" in prepared(Aws(concurrency=(50, 50)), MaxConcurrentJobs="45")[1]
+
+
+def test_names_that_are_taken_are_said_for_a_new_stack() -> None:
+    taken = "audio-resampler-uploads-111122223333-eu-central-1"
+    group = "/audio-resampler/audio-resampler/api"
+
+    said = prepared(Aws(buckets={taken}, groups=[group], dashboards=3))[1]
+
+    assert taken in said
+    assert f"delete-log-group --log-group-name {group} --region eu-central-1" in said
+    assert "3 USD" in said
+    assert "3 USD" not in prepared(Aws(dashboards=3), Dashboard="false")[1]
