@@ -124,7 +124,7 @@ check: $(VENV)/installed ## format, lint, types, template, unit tests: seconds
 	$(PYTEST) tests/unit
 
 .PHONY: test
-test: check artefacts $(RUN_VENV)/installed $(LAMBDA_VENV)/installed $(CHECKOV_VENV)/installed emulator-arm64 clients uppy ## everything that CI runs
+test: check artefacts $(RUN_VENV)/installed $(LAMBDA_VENV)/installed $(CHECKOV_VENV)/installed emulator-arm64 clients encoders uppy ## everything that CI runs
 	$(PYTEST) tests/e2e tests/runtime tests/integration
 
 .PHONY: checkov
@@ -153,6 +153,13 @@ CLIENTS := chromium curl wget rclone s3cmd mpg123 mp3val lame
 clients:
 	@$(call packages,$(CLIENTS),$(CLIENTS),echo "Tests that need these will be skipped where they are missing; please \
 	type: sudo apt-get install $(CLIENTS)" >&2)
+
+# Encoders of formats that ffmpeg only decodes: Musepack and Speex.
+ENCODERS := mpcenc speexenc
+.PHONY: encoders
+encoders:
+	@$(call packages,$(ENCODERS),musepack-tools speex,echo "Tests that need these will be skipped where they are missing; please \
+	type: sudo apt-get install musepack-tools speex" >&2)
 
 # The upload widget that the tests drive; without npm its test is skipped.
 UPPY := 6.0.1

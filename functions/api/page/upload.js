@@ -4,13 +4,13 @@
 
 function choose() {
   const input = element("input", {
-    type: "file", id: "file", class: "unseen", accept: "audio/*,video/*,.w64,.caf,.au,.opus,.flac,.aif,.aiff",
+    type: "file", id: "file", class: "unseen", accept: "audio/*,video/*,.w64,.caf,.au,.opus,.flac,.aif,.aiff,.mka,.amr,.3gp,.ac3,.eac3,.dts,.thd,.wma,.wv,.ape,.tta,.mpc,.dsf,.dff,.spx,.gsm,.shn,.m2ts",
     change() { if (input.files[0]) begin(input.files[0]); },
   });
   const drop = element("label", { class: "drop", for: "file" },
     icon("M12 16V4m0 0L7 9m5-5 5 5M4 16v3a1 1 0 0 0 1 1h14a1 1 0 0 0 1-1v-3"),
     element("strong", {}, "Drop an audio file here, or choose one"),
-    element("span", { class: "soft" }, `WAV, MP3, FLAC, Ogg, Opus, M4A, AIFF and more, up to ${size(maxUploadBytes)}`),
+    element("span", { class: "soft" }, `WAV, MP3, FLAC, Ogg, Opus, M4A, WebM, WMA, AMR and more, up to ${size(maxUploadBytes)}`),
     input);
   const begun = job.upload_in_parts;
   const resumable = begun ? [paragraph(texts.upload.begun.replace("{size}", size(begun.size_bytes)), "warning")] : [];
