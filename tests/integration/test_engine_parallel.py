@@ -12,6 +12,8 @@ import pytest
 from audiojobs.errors import TruncatedAudio
 from resample.engine import encode
 from resample.engine.parallel import ParallelEncodingFailed
+from resample.formats.containers import id3v2_bytes
+from resample.formats.mpeg_frames import crc16, iterate_mpeg_frames, parse_info_tag
 from resample.sandbox.process import executable
 from tests.audio import broken, synth
 from tests.audio.measure import streams, tags
@@ -30,6 +32,18 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("music") / "music.wav"
     run_full_ffmpeg("-f", "lavfi", "-i", MUSIC, "-t", str(SECONDS), path)
     return path
+
+
+@pytest.mark.parametrize("encoders", [1, 2])
+def test_the_checksums_of_the_info_tag_are_right(music: Path, encoders: int) -> None:
+    content = run_engine(music, encoders=encoders).mp3.read_bytes()
+
+    first = next(iterate_mpeg_frames(content, id3v2_bytes(content)))
+    info = parse_info_tag(content, first)
+    assert info is not None
+    assert info.lame is not None
+    assert info.lame.tag_crc_is_valid
+    assert info.lame.music_crc == crc16(content[first.end :])
 
 
 @pytest.mark.parametrize(

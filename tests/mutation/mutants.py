@@ -32,7 +32,7 @@ def sample(files: Sequence[Path], count: int, seed: int, lines: frozenset[int] =
 
 
 def _all_mutants(files: Sequence[Path]) -> Iterator[MutationSpec]:
-    annotations = {file: list(_annotations(file)) for file in files}
+    without_effect = {file: list(_without_effect(file)) for file in files}
     with tempfile.TemporaryDirectory() as folder, use_db(str(Path(folder, "mutants.sqlite")), WorkDB.Mode.create) as db:
         init(files, db, {})
         mutants = itertools.chain.from_iterable(item.mutations for item in db.work_items)
@@ -40,17 +40,20 @@ def _all_mutants(files: Sequence[Path]) -> Iterator[MutationSpec]:
             (
                 mutant
                 for mutant in mutants
-                if not any(start <= mutant.start_pos < end for start, end in annotations[mutant.module_path])
+                if not any(start <= mutant.start_pos < end for start, end in without_effect[mutant.module_path])
             ),
             key=lambda mutant: (str(mutant.module_path), mutant.operator_name, mutant.occurrence),
         )
 
 
-def _annotations(file: Path) -> Iterator[tuple[Place, Place]]:
-    """Where types stand: a change there changes nothing when it runs."""
+def _without_effect(file: Path) -> Iterator[tuple[Place, Place]]:
+    """Types, and how a dataclass is stored: no test can see a change there."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        for name in ("annotation", "returns"):
-            found = getattr(node, name, None)
-            if isinstance(found, ast.expr):
-                end = found.end_lineno or found.lineno, found.end_col_offset or 0
-                yield (found.lineno, found.col_offset), end
+        found = [getattr(node, name, None) for name in ("annotation", "returns")]
+        if isinstance(node, ast.ClassDef):
+            found += [decorator for decorator in node.decorator_list if "dataclass" in ast.unparse(decorator)]
+        for part in found:
+            if isinstance(part, ast.expr):
+                before = 1 if isinstance(node, ast.ClassDef) else 0  # the @
+                end = part.end_lineno or part.lineno, part.end_col_offset or 0
+                yield (part.lineno, part.col_offset - before), end

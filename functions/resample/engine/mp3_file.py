@@ -1,17 +1,19 @@
-"""What an MP3 of ours says about itself, and the one thing in it that ffmpeg gets wrong.
+"""What an MP3 of ours says about itself, and the two things in it that ffmpeg gets wrong.
 
 The Info tag tells how many sample frames the encoder put behind the audio. ffmpeg takes that number from LAME's last
 MPEG frame alone and so can't say more than that frame holds; where more is needed (the last 47 sample frames before
 a multiple of 1152, roughly) its files come out up to 1.5 ms too long. :func:`correct_length` puts the true number in.
+The tag's own checksum is never right in a file of ffmpeg's: :func:`correct_tag_crc`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from resample.formats.containers import HEAD_BYTES, id3v2_bytes
-from resample.formats.mpeg_frames import crc16, iterate_mpeg_frames, parse_info_tag
+from resample.formats.mpeg_frames import InfoTag, LameTag, MpegHeader, crc16, iterate_mpeg_frames, parse_info_tag
 from resample.formats.reader import file_reader
 
 _MAX_PADDING = 0xFFF
@@ -67,22 +69,60 @@ def correct_length(mp3: Path, sample_frames: int) -> bool:
     Only what lies within the last MPEG frame is mended: the tag's count must be larger, by less than 1152.
     """
     with mp3.open("r+b") as file:
-        start = id3v2_bytes(file.read(10))
-        file.seek(start)
-        head = file.read(HEAD_BYTES)
-        first = next(iterate_mpeg_frames(head), None)
-        info = parse_info_tag(head, first) if first else None
-        if first is None or info is None or info.lame is None:
+        found = _read_info(file)
+        if found is None:
             return False
-        surplus = (info.sample_frames(first.header) or 0) - sample_frames
-        padding = info.lame.padding + surplus
-        if not 0 < surplus < first.header.sample_frames or padding > _MAX_PADDING:
+        surplus = (found.info.sample_frames(found.header) or 0) - sample_frames
+        padding = found.lame.padding + surplus
+        if not 0 < surplus < found.header.sample_frames or padding > _MAX_PADDING:
             return False
-        content = bytearray(head[first.offset : first.end])
-        at = info.lame.offset + _PADDING_OFFSET
-        content[at : at + 3] = (info.lame.delay << 12 | padding).to_bytes(3, "big")
-        at = info.lame.offset + _TAG_CRC_OFFSET
-        content[at : at + 2] = crc16(content[:at]).to_bytes(2, "big")
-        file.seek(start + first.offset)
-        file.write(content)
+        at = found.lame.offset + _PADDING_OFFSET
+        found.content[at : at + 3] = (found.lame.delay << 12 | padding).to_bytes(3, "big")
+        _write_info(file, found)
     return True
+
+
+def correct_tag_crc(mp3: Path) -> bool:
+    """Put the checksum of the Info tag right, which ffmpeg gets wrong; tells whether that changed anything."""
+    with mp3.open("r+b") as file:
+        found = _read_info(file)
+        if found is None or found.lame.tag_crc_is_valid:
+            return False
+        _write_info(file, found)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _InfoFrame:
+    """The MPEG frame with the Info tag: where it is in the file, its bytes, and what they say."""
+
+    position: int
+    content: bytearray
+    header: MpegHeader
+    info: InfoTag
+    lame: LameTag
+
+
+def _read_info(file: BinaryIO) -> _InfoFrame | None:
+    start = id3v2_bytes(file.read(10))
+    file.seek(start)
+    head = file.read(HEAD_BYTES)
+    first = next(iterate_mpeg_frames(head), None)
+    info = parse_info_tag(head, first) if first else None
+    if first is None or info is None or info.lame is None:
+        return None
+    return _InfoFrame(
+        position=start + first.offset,
+        content=bytearray(head[first.offset : first.end]),
+        header=first.header,
+        info=info,
+        lame=info.lame,
+    )
+
+
+def _write_info(file: BinaryIO, found: _InfoFrame) -> None:
+    """Write it, with its checksum."""
+    at = found.lame.offset + _TAG_CRC_OFFSET
+    found.content[at : at + 2] = crc16(found.content[:at]).to_bytes(2, "big")
+    file.seek(found.position)
+    file.write(found.content)

@@ -15,7 +15,7 @@ from resample.engine.encode_task import EncodeTask
 from resample.engine.ffmpeg.arguments import output_channels
 from resample.engine.ffmpeg.messages import FfmpegReport
 from resample.engine.ffmpeg.probe_result import ProbeResult
-from resample.engine.mp3_file import Mp3Summary, correct_length, summarize_mp3
+from resample.engine.mp3_file import Mp3Summary, correct_length, correct_tag_crc, summarize_mp3
 from resample.formats.containers import Container
 from resample.formats.declared import Declared
 from resample.formats.last_frame import LastFrame
@@ -42,6 +42,7 @@ def check_result(task: EncodeTask, report: FfmpegReport, declared: Declared) -> 
     """
     if report.sample_frames is not None and task.destination.is_file():
         correct_length(task.destination, report.sample_frames)
+        correct_tag_crc(task.destination)
     summary = _summary_with_sound(report, task.destination, declared)
     wanted = task.conversion.sample_rate, output_channels(task.probed, task.conversion)
     if (summary.sample_rate, summary.channels) != wanted:

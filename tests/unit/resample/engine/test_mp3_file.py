@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from resample.engine.mp3_file import correct_length, summarize_mp3
+from resample.engine.mp3_file import correct_length, correct_tag_crc, summarize_mp3
 from resample.formats.mpeg_frames import iterate_mpeg_frames, parse_info_tag
 from tests.audio.broken import id3v2
 from tests.unit.resample.formats.test_passthrough import info_frame, mpeg_frame
@@ -61,6 +61,24 @@ def test_nothing_is_mended_beyond_one_mpeg_frame(tmp_path: Path, sample_frames: 
     assert mp3.read_bytes() == before
 
 
+@pytest.mark.parametrize("tag", [b"", id3v2(300_000)], ids=["plain", "behind-a-cover"])
+def test_the_checksum_of_the_tag_is_mended(tmp_path: Path, tag: bytes) -> None:
+    mp3 = _mp3(tmp_path / "x.mp3", 10, 600, tag)
+    before = mp3.read_bytes()
+
+    assert correct_tag_crc(mp3)
+
+    after = mp3.read_bytes()
+    first = next(iterate_mpeg_frames(after, len(tag)))
+    info = parse_info_tag(after, first)
+    assert info is not None
+    assert info.lame is not None
+    assert info.lame.tag_crc_is_valid
+    assert len(after) == len(before)
+    assert sum(one != other for one, other in zip(before, after, strict=True)) <= 2, "nothing else"
+    assert not correct_tag_crc(mp3), "nothing left to mend"
+
+
 @pytest.mark.parametrize("content", [b"", b"ID3", mpeg_frame() * 3, b"text"])
 def test_without_an_info_tag(tmp_path: Path, content: bytes) -> None:
     mp3 = tmp_path / "x.mp3"
@@ -68,6 +86,8 @@ def test_without_an_info_tag(tmp_path: Path, content: bytes) -> None:
 
     assert summarize_mp3(mp3) is None
     assert not correct_length(mp3, 100)
+    assert not correct_tag_crc(mp3)
+    assert mp3.read_bytes() == content
 
 
 def test_no_file(tmp_path: Path) -> None:
