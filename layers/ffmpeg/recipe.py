@@ -15,7 +15,7 @@ from debian import SUITE, Mirror, SourceArchive, find_mirror, install_packages, 
 from steps import StepFailed, Steps
 
 HERE = Path(__file__).resolve().parent
-LAME_PATCHES = ("lame-speed.patch", "lame-reservoir.patch")
+LAME_PATCHES = tuple(f"lame-patches/{path.name}" for path in sorted((HERE / "lame-patches").glob("*.patch")))
 LAME_FRAMES = "lame-frames.c"
 
 # A change in one of these makes a new build; nothing else in this folder has a say in the binaries.

@@ -52,11 +52,16 @@ def run_full_ffmpeg(*arguments: str | Path, stdin: bytes | None = None) -> bytes
     return done.stdout
 
 
+def bin_dir_as_made() -> str:
+    """What `make bin-dir` prints: the folder of the ffmpeg to use here, which is built now if need be."""
+    command = ["make", "-s", "-C", str(LAYER), "bin-dir", f"PYTHON={sys.executable}"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
 @contextmanager
 def layer_first_on_path() -> Iterator[None]:
     """Let the programs of the ffmpeg layer be found before any others, as in Lambda."""
-    command = ["make", "-s", "-C", str(LAYER), "bin-dir", f"PYTHON={sys.executable}"]
-    folder = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    folder = bin_dir_as_made().strip()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
         yield

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.audio.programs import layer_first_on_path
+from tests.audio.programs import bin_dir_as_made, layer_first_on_path
 from tests.integration.processes import children
 
 
@@ -14,6 +15,19 @@ from tests.integration.processes import children
 def programs() -> Iterator[None]:
     with layer_first_on_path():
         yield
+
+
+@pytest.fixture(scope="session")
+def bin_dir() -> Path:
+    return Path(bin_dir_as_made().rstrip("\n"))
+
+
+@pytest.fixture(scope="session")
+def own_bin_dir(bin_dir: Path) -> Path:
+    """The layer's own build, with its lame-frames; skips where the machine could not build it."""
+    if not (bin_dir.parent / "share/ffmpeg-layer/versions.txt").is_file():
+        pytest.skip(f"the layer could not be built here; {bin_dir} is in use")
+    return bin_dir
 
 
 @pytest.fixture

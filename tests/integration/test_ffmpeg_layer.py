@@ -18,27 +18,9 @@ import pytest
 
 from resample.formats.mpeg_frames import iterate_mpeg_frames, parse_side_info
 from tests.audio import synth
-from tests.audio.programs import run_full_ffmpeg
+from tests.audio.programs import LAYER, bin_dir_as_made, run_full_ffmpeg
 
-LAYER = Path(__file__).resolve().parents[2] / "layers" / "ffmpeg"
 PLAYLIST_AND_NETWORK = {"hls", "dash", "concat", "rtsp", "sdp", "rtp", "webm_dash_manifest", "http", "tcp", "udp"}
-
-
-def bin_dir_as_made() -> str:
-    command = ["make", "-s", "-C", str(LAYER), "bin-dir", f"PYTHON={sys.executable}"]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
-@pytest.fixture(scope="module")
-def bin_dir() -> Path:
-    return Path(bin_dir_as_made().rstrip("\n"))
-
-
-@pytest.fixture(scope="module")
-def own_bin_dir(bin_dir: Path) -> Path:
-    if not (bin_dir.parent / "share/ffmpeg-layer/versions.txt").is_file():
-        pytest.skip(f"the layer could not be built here; {bin_dir} is in use")
-    return bin_dir
 
 
 def run(program: Path, *arguments: str | Path) -> str:

@@ -22,7 +22,7 @@ VARIABLE_START_GRID = 196
 
 VARIABLE_WARM_UP_FRAMES = 98
 """So many MPEG frames after each multiple of 196, as it counts them, the layer's LAME brings its bit reservoir to one
-level (``lame-reservoir.patch``); nearly every encoder has forgotten by then that it started late."""
+level (``lame-01-reservoir.patch``); nearly every encoder has forgotten by then that it started late."""
 
 MINIMUM_FRAMES = 8 * START_GRID
 """A stretch shorter than this is not worth another encoder: up to a quarter would go into finding agreement."""
