@@ -29,6 +29,7 @@ from resample.engine.parallel import (
     ring,
 )
 from resample.engine.parallel.join import Join
+from resample.formats.containers import id3v2_bytes
 from resample.formats.mpeg_frames import iterate_mpeg_frames, parse_info_tag
 from resample.sandbox.process import executable
 from tests.audio.programs import run_full_ffmpeg
@@ -379,6 +380,31 @@ def test_an_encoder_that_fails_is_noticed(script: str, tmp_path: Path) -> None:
         pytest.raises(ParallelEncodingFailed),
     ):
         encode_in_parallel(pipe, bad, destination, head=lambda: head, workers=2, deadline=time.monotonic() + 300)
+
+
+def test_an_encoder_that_writes_without_end_is_noticed(tmp_path: Path) -> None:
+    """All of it are MPEG frames as expected; they would fill the memory and the disk."""
+    good = encoding(bit_rate=128_000)
+    serial = encode_serially(pcm()[:80_000], good, tmp_path / "head.mp3").read_bytes()
+    second = list(iterate_mpeg_frames(serial, id3v2_bytes(serial)))[1]
+    (tmp_path / "frames").write_bytes(serial[second.offset : second.end] * 100)
+    program = tmp_path / "encoder"
+    program.write_text(f"#!/bin/sh\nwhile :; do cat {tmp_path}/frames; done\n")
+    program.chmod(0o755)
+
+    with (
+        piped(pcm()) as pipe,
+        (tmp_path / "parallel.mp3").open("wb") as destination,
+        pytest.raises(ParallelEncodingFailed, match="more MPEG frames than its PCM"),
+    ):
+        encode_in_parallel(
+            pipe,
+            replace(good, program=str(program)),
+            destination,
+            head=lambda: serial,
+            workers=2,
+            deadline=time.monotonic() + 300,
+        )
 
 
 def test_an_encoder_that_stays_when_it_has_written_all_keeps_nobody_waiting(tmp_path: Path) -> None:

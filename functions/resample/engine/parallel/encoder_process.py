@@ -17,6 +17,9 @@ _READ_BYTES = 256 << 10
 
 _SAMPLE_BYTES = 4  # 32-bit float
 
+_MOST_FRAMES_BEHIND_THE_END = 4
+"""LAME writes three MPEG frames at most for what it still holds when the PCM ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
@@ -69,7 +72,8 @@ class Encoder:
     """An encoder that starts at an MPEG frame of the whole file. ``stream`` is what it has written."""
 
     def __init__(self, settings: EncoderSettings, first: int) -> None:
-        self._position = first * settings.mpeg_frame_bytes
+        self._frame_bytes = settings.mpeg_frame_bytes
+        self._position = first * self._frame_bytes
         self.stream = EncodedStream(first, settings.expected)
         self.has_finished = False
         self._process = start(settings.command(), stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -110,6 +114,8 @@ class Encoder:
             return False
         if data:
             self.stream.append(data)
+            if self.stream.end > self._position // self._frame_bytes + _MOST_FRAMES_BEHIND_THE_END:
+                raise ParallelEncodingFailed("an encoder wrote more MPEG frames than its PCM has")
             return True
         if self._process.poll() is None:
             return False  # it has closed its stdout, and is about to end
