@@ -1,7 +1,7 @@
-"""A file that is still elsewhere. It flows through a pipe, either into ffmpeg while it arrives, or into a file.
+"""A file that is not on this machine yet. It goes through a pipe, into ffmpeg while it arrives, or into a local file.
 
-Only what can be decoded from the first byte to the last without seeking may flow into ffmpeg; then nothing of it is
-stored, and decoding and encoding take the time in which it arrives. Everything else is fetched first.
+ffmpeg reads it from the pipe only if it can be decoded without seeking. Then nothing of it is stored, and it is decoded
+and encoded while it arrives. Everything else is fetched first.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ class StreamedSource:
     def flowing(self) -> Iterator[int]:
         """The reading end of a pipe through which the whole file comes.
 
-        What ``chunks`` raises ends the flow and is raised at the end of the context, before anything else: whoever
-        read from the pipe can only complain of a file that was cut off. The flow ends when nobody reads any more.
+        What ``chunks`` raises ends the flow and is raised at the end of the context. It comes before any other error:
+        the reader of the pipe only sees a file that was cut off. Closing the read end stops the flow.
         """
         reading, writing = os.pipe()
         widen_pipe(writing)
@@ -97,7 +97,7 @@ class StreamedSource:
             finally:
                 os.close(writing)
 
-        # Should it wait for a dead connection, nobody waits for it: that has a timeout, and then the pipe is broken.
+        # A daemon, and joined only briefly: on a dead connection it stays until the connection's own timeout.
         thread = threading.Thread(target=write, name="incoming", daemon=True)
         thread.start()
         try:

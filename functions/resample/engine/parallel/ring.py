@@ -22,7 +22,7 @@ WINDOW_BYTES = 96 << 20
 """How much PCM may wait in memory: six minutes of 32 kHz stereo as 32-bit float."""
 
 _TICK_SECONDS = 0.004
-"""How long to sleep when nobody could be served: an encoder takes some 30 ms to read a pipe of a megabyte empty."""
+"""How long to sleep when no pipe was ready: an encoder takes some 30 ms to read a megabyte, which a pipe holds."""
 
 _PROGRESS_TICKS = 64
 
