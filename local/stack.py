@@ -169,6 +169,8 @@ class EmbeddedAws:
                 "AWS_ENDPOINT_URL": emulator.endpoint_url,
                 "AWS_ENDPOINT_URL_S3": emulator.s3_endpoint_url,
                 "PUBLIC_URL": api_url,
+                # How fast this machine answers shall not be judged.
+                "CALL_TIMEOUT_SECONDS": "60",
             }
         return environments
 

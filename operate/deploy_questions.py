@@ -39,7 +39,12 @@ QUESTIONS = (
     Question("stack_name", "Name of the stack", r"[a-z][a-z0-9-]{0,26}", "up to 27 of a-z, 0-9 and hyphens"),
     Question("region", "Region", r"[a-z]{2,4}(-[a-z]+)+-\d", "such as eu-central-1"),
     Question("Architecture", "Processor, x86_64 or arm64 (cheaper)", r"x86_64|arm64", "x86_64 or arm64"),
-    Question("LinkHours", "Hours that a result waits for its download", r"[1-9]|1\d|2[0-4]", "1 to 24"),
+    Question(
+        "LinkHours",
+        "Hours that a result waits for its download",
+        r"0?\.\d*[1-9]\d*|([1-9]|1\d|2[0-3])(\.\d+)?|24|48|72|168",
+        "up to 24 (0.5 is half an hour), or 48, 72, 168",
+    ),
     Question("AlarmEmail", "Address that alarms are mailed to; - for none", r"-|[^@\s]+@[^@\s]+", "an address, or -"),
 )
 _OF_THE_STACK = ("stack_name", "region")

@@ -25,8 +25,9 @@ from api.requests import (
 from api.responses import empty_response, html_response, json_response, problem_response
 from api.uploads import Uploads, begun_upload
 from audiojobs import clients
+from audiojobs.announcements import Announcer
 from audiojobs.errors import AudioJobError, FileError, InternalError, JobNotFound, RequestError
-from audiojobs.job import Job, Status, rfc3339
+from audiojobs.job import Job, rfc3339
 from audiojobs.links import link_url
 from audiojobs.multipart import UploadParts
 from audiojobs.objects import ResultObjects, UploadObjects
@@ -43,7 +44,7 @@ resolver = APIGatewayRestResolver()
 REPRESENTATION = "return=representation"
 
 
-clients.prepare(clients.dynamodb, clients.s3, clients.sqs)
+clients.prepare(clients.dynamodb, clients.s3, clients.sqs, clients.events)
 
 
 @instrumented
@@ -132,7 +133,7 @@ def look_at_link(token: str) -> Response[str]:
     job = _links().look(token)
     if _wants_page():
         return _page(200, job_page(job, _settings()))
-    if job.status is Status.AWAITING_UPLOAD:
+    if _jobs().takes_upload(job):
         return json_response(200, {**job.as_json(), "upload": _jobs().presign_upload(job), **begun_upload(job)})
     return json_response(200, job.as_json())
 
@@ -264,7 +265,8 @@ def _jobs() -> Jobs:
 
 @cache
 def _links() -> Links:
-    return Links(_settings(), _store(), _results(), _schedule())
+    announcer = Announcer(clients.events(), _settings().upload_bucket)
+    return Links(_settings(), _store(), _results(), _schedule(), announcer)
 
 
 @cache

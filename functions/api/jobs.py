@@ -71,7 +71,8 @@ class Jobs:
             created_at=now,
             updated_at=now,
             expires_at=now + self._settings.link_seconds,
-            delete_at=int(now) + RECORD_SECONDS,
+            delete_at=int(now) + self._settings.link_seconds + RECORD_SECONDS,
+            sweep_at=now + self._settings.link_seconds,
             conversion=request.conversion,
             upload_size_bytes=request.size_bytes,
             secret_hash=hash_secret(secret),
@@ -79,9 +80,14 @@ class Jobs:
         self._store.create(job)
         return CreatedJob(job, self.presign_upload(job), secret)
 
+    def takes_upload(self, job: Job) -> bool:
+        """Whether there is an address to upload to: for the first file, or after one that was at fault."""
+        return job.awaits_upload and self._clock() < job.expires_at
+
     def presign_upload(self, job: Job) -> dict[str, Any]:
         """How to upload to a job that awaits it, from now on. Nothing is changed: it can be had any number of times."""
-        seconds = self._settings.upload_url_seconds
+        # The address ends with the job.
+        seconds = max(1, min(self._settings.upload_url_seconds, int(job.expires_at - self._clock())))
         presigned = self._uploads.presign(job.upload_key, size_bytes=job.upload_size_bytes, expires_in_seconds=seconds)
         return {
             "method": presigned.method,

@@ -13,13 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.jobs import why_not_ready
-from audiojobs.errors import AlreadyDownloaded, JobNotFound
+from audiojobs.announcements import Announcer
+from audiojobs.errors import AlreadyDownloaded, AudioJobError, JobNotFound
 from audiojobs.job import Job, Status
 from audiojobs.links import hash_secret, parse_token
 from audiojobs.objects import ResultObjects
 from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import ApiSettings
 from audiojobs.store import JobStore, Refused
+from audiojobs.telemetry import logger
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Links:
         store: JobStore,
         results: ResultObjects,
         schedule: PurgeSchedule,
+        announcer: Announcer,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -47,6 +50,7 @@ class Links:
         self._store = store
         self._results = results
         self._schedule = schedule
+        self._announcer = announcer
         self._clock = clock
 
     def look(self, token: str) -> Job:
@@ -85,7 +89,16 @@ class Links:
             )
         except Refused as refused:
             raise why_not_ready(refused.job.seen_at(now)) if refused.job else JobNotFound() from refused
+        self._tell_claimed(claimed)
         return Claim(claimed, url, claimed.purge_at or now)
+
+    def _tell_claimed(self, job: Job) -> None:
+        """The claim is granted, whatever becomes of its event: one that fails here goes out with the purge."""
+        try:
+            self._announcer.announce(job)
+            self._store.end_claim_announcement(job.id)
+        except (AudioJobError, Refused):
+            logger().exception("the claim could not be announced", extra={"job_id": job.id})
 
     def _claim_again(self, job: Job) -> Claim:
         """A granted claim once more, for what is left of its window."""

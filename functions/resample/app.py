@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
@@ -46,9 +47,18 @@ def upload_events(event: dict[str, Any]) -> list[UploadEvent]:
             key=unquote_plus(record["s3"]["object"]["key"]),
             version=record["s3"]["object"].get("versionId") or record["s3"]["object"].get("sequencer", ""),
             etag=record["s3"]["object"].get("eTag"),
+            created_at=_moment(record.get("eventTime")),
         )
         for record in event.get("Records", [])
     ]
+
+
+def _moment(text: str | None) -> float | None:
+    """RFC 3339 -> Unix time; ``None`` for what an event made by hand may have there."""
+    try:
+        return datetime.fromisoformat(text or "").timestamp()
+    except ValueError:
+        return None
 
 
 def _view(outcome: Outcome | None) -> dict[str, Any] | None:

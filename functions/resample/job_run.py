@@ -10,7 +10,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -23,9 +24,11 @@ from audiojobs.errors import (
     InvalidRequest,
     LeaseHeld,
     ServiceError,
+    UnreadableUpload,
     UploadReplaced,
     UploadTooLarge,
 )
+from audiojobs.filenames import harmless
 from audiojobs.job import Job, Notice, Origin, Status, api_job_id, direct_job_id
 from audiojobs.links import hash_secret, link_url, new_secret
 from audiojobs.objects import ResultObjects, Upload, UploadObjects
@@ -42,18 +45,30 @@ from resample.sandbox.scratch import scratch_folder
 PROGRESS_INTERVAL_SECONDS = 2.0
 
 _ANNOUNCEMENT_LEASE_SECONDS = 30  # what is left after `ready`: two deletes and an event
+_NEVER = 0.0  # the upload was not seen
+_LAST_MODIFIED_SECONDS = 2  # by which S3's own moments of one upload may differ
+_CLOCK_SKEW_SECONDS = 60
 _MAX_RESERVE_SECONDS = 30  # of the invocation's time, kept for storing the result
 _CONVERSION_SHARE = 0.95  # of the progress
 
 
 @dataclass(frozen=True, slots=True)
 class UploadEvent:
-    """An object was created. ``version`` is its version id or the event's sequencer; ``etag`` is without quotes."""
+    """An object was created. ``version`` is its version id or the event's sequencer; ``etag`` is without quotes.
+
+    ``created_at`` is the Unix time at which S3 had all of it.
+    """
 
     bucket: str
     key: str
     version: str
     etag: str | None
+    created_at: float | None = None
+
+    @property
+    def job_id(self) -> str:
+        """Of a direct upload."""
+        return direct_job_id(self.bucket, self.key, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,54 +114,90 @@ class JobRunner:
         """
         api_id = api_job_id(event.key)
         api_job = self._store.get(api_id) if api_id else None
-        upload = self._uploads.find(event.key)
-        refusal: AudioJobError | None
+        refusal: AudioJobError | None = None
+        upload: Upload | None = None
+        try:
+            upload = self._uploads.find(event.key)
+        except UnreadableUpload as error:
+            refusal = error
+        if upload and _is_folder(upload):
+            logger().info("a folder, made by hand")
+            return None
+        job = api_job or self._store.get(event.job_id) if upload is None else api_job
+        if job is None and upload is None and refusal is None and not self._is_recent(event):
+            logger().warning("the upload is gone and its job unknown")
+            return None
         if upload is None:
-            known = api_job or self._store.get(direct_job_id(event.bucket, event.key, event.version))
-            if known is None:
-                return None
-            job, refusal = known, UploadReplaced("The file was replaced or deleted before it could be read.")
-        else:
-            job, refusal = (api_job, None) if api_job else self._new_direct_job(event, upload)
+            refusal = refusal or UploadReplaced("The file was replaced or deleted before it could be read.")
+        if job is None:
+            job, refusal = self._new_direct_job(event, upload, refusal)
+        elif upload:
+            job = replace(job, upload_etag=upload.etag, upload_last_modified=upload.last_modified)
         logger().append_keys(job_id=job.id)
         attempt = secrets.token_hex(8)
+        is_another = api_job and upload and api_job.takes_another_upload and not upload.is_pinned_by(api_job)
+        begin = self._store.begin_with_another_upload if is_another else self._store.begin
         try:
-            job = self._store.begin(
+            job = begin(
                 job,
                 now=self._clock(),
                 holder=attempt,
                 request_id=invocation.request_id,
                 lease_expires_at=invocation.deadline,
+                uploaded_at=self._uploaded_at(event),
             )
         except Refused as refused:
-            return self._finish_duplicate(refused.job, upload) if refused.job else None
+            return self._finish_duplicate(refused.job, upload, event) if refused.job else None
+        if upload and not upload.is_pinned_by(job):
+            refusal = UploadReplaced()
         return self._run_attempt(job, upload, attempt, invocation, refusal)
 
-    def _new_direct_job(self, event: UploadEvent, upload: Upload) -> tuple[Job, AudioJobError | None]:
+    def _new_direct_job(
+        self, event: UploadEvent, upload: Upload | None, refusal: AudioJobError | None
+    ) -> tuple[Job, AudioJobError | None]:
         """The job of a direct upload, and why it can't be done, if that shows already."""
         now = self._clock()
-        refusal: AudioJobError | None = None
         conversion = Conversion()
         try:
-            conversion = Conversion.from_metadata(upload.metadata)
+            conversion = Conversion.from_metadata(upload.metadata if upload else {})
         except InvalidRequest as error:
             refusal = error
-        if event.etag and event.etag != upload.etag.strip('"'):
-            refusal = UploadReplaced()
+        is_of_event = upload is not None and not self._has_replaced(upload, event)
         job = Job(
-            id=direct_job_id(event.bucket, event.key, event.version),
+            id=event.job_id,
             status=Status.PROCESSING,
             origin=Origin.DIRECT,
             upload_key=event.key,
-            upload_etag=upload.etag,
-            filename=PurePosixPath(event.key).name or "audio",
+            upload_etag=f'"{event.etag}"' if event.etag else (upload.etag if upload else None),
+            upload_last_modified=upload.last_modified if upload and is_of_event else _NEVER,
+            filename=harmless(PurePosixPath(event.key).name) or "audio",
             created_at=now,
             updated_at=now,
             expires_at=now + self._settings.link_seconds,
-            delete_at=int(now) + RECORD_SECONDS,
+            delete_at=int(now) + self._settings.link_seconds + RECORD_SECONDS,
             conversion=conversion,
         )
         return job, refusal
+
+    def _has_replaced(self, upload: Upload, event: UploadEvent) -> bool:
+        """Whether the object is another than the one that the event told of.
+
+        The same file uploaded again has the same ETag, but was made after the event. Both moments are S3's own;
+        ``LastModified`` may be rounded up to a whole second.
+        """
+        if event.etag and event.etag != upload.etag.strip('"'):
+            return True
+        return self._is_recent(event) and upload.last_modified > (event.created_at or 0) + _LAST_MODIFIED_SECONDS
+
+    def _is_recent(self, event: UploadEvent) -> bool:
+        """Whether AWS may still deliver the event. The time of one that was made by hand tells nothing."""
+        return event.created_at is not None and -RECORD_SECONDS < event.created_at - self._clock() < _CLOCK_SKEW_SECONDS
+
+    def _uploaded_at(self, event: UploadEvent) -> float:
+        """When the upload was complete: that decides whether it came in time, however late its event is."""
+        if event.created_at is not None and self._is_recent(event):
+            return event.created_at
+        return self._clock()
 
     def _run_attempt(
         self, job: Job, upload: Upload | None, attempt: str, invocation: Invocation, refusal: AudioJobError | None
@@ -177,7 +228,7 @@ class JobRunner:
                     return self._abandon(job, current_job)
                 # The object that took its place belongs to this very job: begin again with that one.
                 raise self._release_or_fail(job, attempt, error) from error
-            return self._fail(job, attempt, error)
+            return self._fail(job, upload, attempt, error)
         except Exception as error:
             raise self._release_or_fail(job, attempt, error) from error
         metrics().add_metric("JobReady", MetricUnit.Count, 1)
@@ -191,7 +242,7 @@ class JobRunner:
             self._results.delete(job.result_key)
         return Outcome(current_job or job)
 
-    def _fail(self, job: Job, attempt: str, error: FileError | InvalidRequest) -> Outcome:
+    def _fail(self, job: Job, upload: Upload | None, attempt: str, error: FileError | InvalidRequest) -> Outcome:
         try:
             job = self._store.fail(
                 job.id,
@@ -204,7 +255,7 @@ class JobRunner:
         except Refused as refused:
             return Outcome(refused.job or job)
         _tell_failed(error)
-        return self._finish(job, None, None)
+        return self._finish(job, upload, None)
 
     def _release_or_fail(self, job: Job, attempt: str, error: Exception) -> ServiceError:
         """Free the lease for the next retry, or, after the last one, fail the job. Returns what to raise."""
@@ -231,12 +282,20 @@ class JobRunner:
             logger().exception("the lease stays until it runs out")
         return ours
 
-    def _finish_duplicate(self, job: Job, upload: Upload | None) -> Outcome:
+    def _finish_duplicate(self, job: Job, upload: Upload | None, event: UploadEvent) -> Outcome:
         """What an event still has to do for a job that it may not begin: mostly nothing."""
         now = self._clock()
         logger().info("nothing to begin", extra={"job_id": job.id, "status": job.status})
-        if upload and job.origin is Origin.API and job.status in (Status.READY, Status.CLAIMED, Status.PURGED):
-            self._delete_original(job)
+        if upload and job.origin is Origin.API:
+            if job.status in (Status.READY, Status.CLAIMED, Status.PURGED):
+                self._delete_original(job)
+            elif (job.status is Status.EXPIRED and not (job.result and self._settings.keep_originals)) or (
+                job.status in (Status.AWAITING_UPLOAD, Status.FAILED)
+                and not job.retryable
+                and self._uploaded_at(event) >= job.expires_at
+            ):
+                logger().info("the upload came too late")
+                self._uploads.delete(job)
         if job.seen_at(now).status is Status.EXPIRED:
             return Outcome(job)  # there is nothing left to tell of
         if job.awaits_announcement:
@@ -250,7 +309,7 @@ class JobRunner:
                 )
             except Refused as refused:
                 if refused.job and refused.job.awaits_announcement:
-                    # Who is at it may have died of it: come again when that lease has run out.
+                    # Whoever announces it may have been killed: look again when that lease has run out.
                     raise LeaseHeld from refused
                 return Outcome(refused.job or job)
             return self._finish(job, upload, secret)
@@ -260,17 +319,26 @@ class JobRunner:
         """After the end of the work: what is no longer needed goes, the news goes out. Each step may be done twice."""
         if upload and job.status is Status.READY:
             self._delete_original(job)
+        if upload and job.status is Status.FAILED and not job.retryable and not self._settings.keep_originals:
+            # A corrected file may lie at the key of an API job already.
+            self._count_left(job, self._uploads.delete_if_read(job))
         if job.attempts > 1 and not job.can_become_ready:
             # An attempt before may have put a result, and could not write it down.
             self._results.delete(job.result_key)
         link = link_url(self._settings.public_url, job.id, secret) if secret and job.status is Status.READY else None
         self._announcer.announce(job, link=link)
-        self._store.end_announcement(job.id)
+        with suppress(Refused):  # claimed, deleted or begun again meanwhile
+            self._store.end_announcement(job.id, holder=job.lease_holder or "")
         return Outcome(job, link)
 
     def _delete_original(self, job: Job) -> None:
         if job.was_deleted or not self._settings.keep_originals:
-            self._uploads.delete(job)
+            self._count_left(job, self._uploads.delete(job))
+
+    def _count_left(self, job: Job, is_gone: bool) -> None:
+        if not is_gone and job.upload_last_modified:
+            logger().warning("another upload lies at the key; it is left", extra={"job_id": job.id})
+            metrics().add_metric("UploadLeft", MetricUnit.Count, 1)
 
     def _convert(self, job: Job, upload: Upload, attempt: str, invocation: Invocation) -> Converted:
         """Put the result into the result bucket. Raises :class:`~audiojobs.errors.AudioJobError` or ``Refused``."""
@@ -331,6 +399,11 @@ class JobRunner:
             self._store.record_progress(job_id, now=self._clock(), holder=attempt, progress=round(fraction, 3))
         except InternalError:
             logger().warning("progress could not be written")
+
+
+def _is_folder(upload: Upload) -> bool:
+    """S3's console makes an empty object for a folder."""
+    return upload.key.endswith("/") and upload.size_bytes == 0
 
 
 def _tell_failed(error: AudioJobError) -> None:

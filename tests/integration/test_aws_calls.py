@@ -110,7 +110,7 @@ def test_a_job_of_the_api(cloud: Cloud, service: Api) -> None:
     assert creating == ["PutItem"]
     assert resampling == ["GetItem", "HeadObject", "UpdateItem", *FETCH_WAV, *STORE_RESULT, "DeleteObject", *ANNOUNCE]
     assert looking == ["GetItem", "Query"]
-    assert claiming == ["Query", "SendMessage", "UpdateItem"]
+    assert claiming == ["Query", "SendMessage", "UpdateItem", *ANNOUNCE]
 
 
 def test_a_purge(cloud: Cloud, service: Api) -> None:
@@ -119,7 +119,10 @@ def test_a_purge(cloud: Cloud, service: Api) -> None:
     with calls() as found:
         assert deliver(f'{{"job_id": "{job.id}"}}') == []
 
-    assert found == ["GetItem", "DeleteObject", "HeadObject", "UpdateItem"]
+    announce_claim = ["PutEvents"]  # which this job's claim has not done
+    delete_result, delete_upload = ["DeleteObject", "HeadObject"], ["DeleteObject"]
+    mark = ["UpdateItem", "PutEvents", "UpdateItem"]
+    assert found == ["GetItem", *announce_claim, *delete_result, *delete_upload, *mark]
 
 
 def test_a_deletion_on_request(cloud: Cloud, service: Api) -> None:

@@ -53,6 +53,8 @@ class Cloud:
                 {"AttributeName": "id", "AttributeType": "S"},
                 {"AttributeName": "upload_key", "AttributeType": "S"},
                 {"AttributeName": "created_at", "AttributeType": "N"},
+                {"AttributeName": "sweep", "AttributeType": "S"},
+                {"AttributeName": "sweep_at", "AttributeType": "N"},
             ],
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             GlobalSecondaryIndexes=[
@@ -63,7 +65,15 @@ class Cloud:
                         {"AttributeName": "created_at", "KeyType": "RANGE"},
                     ],
                     "Projection": {"ProjectionType": "ALL"},
-                }
+                },
+                {
+                    "IndexName": "by-sweep-time",
+                    "KeySchema": [
+                        {"AttributeName": "sweep", "KeyType": "HASH"},
+                        {"AttributeName": "sweep_at", "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                },
             ],
         )
         sqs = clients.sqs()

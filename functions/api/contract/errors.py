@@ -15,6 +15,7 @@ from audiojobs.errors import (
     NoAudio,
     TimeLimit,
     TruncatedAudio,
+    UnreadableUpload,
     UnsupportedFormat,
     UploadConflict,
     UploadIncomplete,
@@ -53,6 +54,10 @@ ERRORS: dict[type[AudioJobError], tuple[str, AudioJobError]] = {
     UploadReplaced: (
         "A newer upload of the same key replaced this one before it was read. The newer one has a job of its own.",
         UploadReplaced(),
+    ),
+    UnreadableUpload: (
+        "The object is in an archive class of S3, or encrypted with a key that the service does not have.",
+        UnreadableUpload("The file is in an archive class of S3. Restore it or upload it again as STANDARD."),
     ),
     UnsupportedFormat: ("The file is not in a supported audio format. Its name does not matter.", UnsupportedFormat()),
     NoAudio: ("The file is empty, has a header without sound, or is a video without a sound track.", NoAudio()),

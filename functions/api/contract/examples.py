@@ -33,13 +33,15 @@ RESULT = {
     "size_bytes": 4348800,
     "passthrough": False,
 }
-NEW_JOB = {
+NEW_JOB: Schema = {
     "id": JOB_ID,
     "status": "awaiting-upload",
     "filename": "song.wav",
     "created_at": "2026-01-31T12:00:00Z",
     "updated_at": "2026-01-31T12:00:00Z",
     "expires_at": "2026-02-01T12:00:00Z",
+    "claimed_at": None,
+    "deleted_at": None,
     "progress": 0.0,
     "warnings": [],
     "error": None,
@@ -76,7 +78,13 @@ S3_UPLOAD = {
     "abort": {"method": "DELETE", "url": _S3_URL, "headers": {}},
 }
 DOWNLOAD = {"url": PRESIGNED_DOWNLOAD, "expires_at": "2026-01-31T12:06:00Z"}
-CLAIMED_JOB = {**READY_JOB, "status": "claimed", "updated_at": "2026-01-31T12:01:00Z", "download": DOWNLOAD}
+CLAIMED_JOB = {
+    **READY_JOB,
+    "status": "claimed",
+    "updated_at": "2026-01-31T12:01:00Z",
+    "claimed_at": "2026-01-31T12:01:00Z",
+    "download": DOWNLOAD,
+}
 PAGE_TOKEN = "eyJpZCI6Li4ufQ"  # noqa: S105 - of a list's next page
 REFUSAL = {
     "type": "request-refused",

@@ -14,6 +14,10 @@ def timestamp(description: str) -> Schema:
     return {"type": "string", "format": "date-time", "description": description}
 
 
+def timestamp_or_null(description: str) -> Schema:
+    return {"type": ["string", "null"], "format": "date-time", "description": description}
+
+
 def nullable(name: str, description: str) -> Schema:
     return {"oneOf": [reference(name), {"type": "null"}], "description": description, "examples": [EXAMPLES[name]]}
 

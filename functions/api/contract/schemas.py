@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api.contract.errors import ERRORS
 from api.contract.examples import EXAMPLES, LINK, PAGE_TOKEN, PART_BYTES, SOURCE, UPLOAD, Schema
-from api.contract.parts import nullable, object_schema, optional, reference, timestamp
+from api.contract.parts import nullable, object_schema, optional, reference, timestamp, timestamp_or_null
 from api.requests import (
     KEY_PATTERN,
     MAX_FILENAME_CHARACTERS,
@@ -55,6 +55,8 @@ def _bare_schemas() -> Schema:
         "created_at": timestamp("When the job was created, in UTC."),
         "updated_at": timestamp("When the job last changed, in UTC."),
         "expires_at": timestamp("From this moment on the link does not work."),
+        "claimed_at": timestamp_or_null("When the link was used."),
+        "deleted_at": timestamp_or_null("When it was seen that upload and result are gone."),
         "progress": {
             "type": "number",
             "minimum": 0,

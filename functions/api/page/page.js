@@ -9,12 +9,16 @@ const address = location.pathname + location.search;
 let job = null;           // what the server said last
 let transfer = null;      // our upload: {file, state: "sending" | "broken" | "sent", ...}
 let claim = null;         // our claim: {url, endsAt} in the server's time
+let another = null;       // the failure (its moment) after which another file is being chosen
 let deletedHere = false;
 let message = "";         // what went wrong with the last thing that the user did
 let clockOffset = 0;      // server's time - ours, milliseconds
 let shown = { key: "", update() {} };
 
 const now = () => Date.now() + clockOffset;
+
+const takesFile = () => job.status === "awaiting-upload" || (isWrongFile() && another === job.updated_at);
+const isWrongFile = () => job.status === "failed" && Boolean(job.upload);
 
 // ---- asking the server
 
@@ -34,7 +38,7 @@ async function look() {
     if (date) clockOffset = Math.abs(date - Date.now()) > 5000 ? date - Date.now() : 0;
     job = document;
     failures = 0;
-    if (transfer && job.status !== "awaiting-upload") dropTransfer();
+    if (transfer && !takesFile()) dropTransfer();
   } catch {
     if (mine !== round) return;
     failures += 1;
@@ -50,8 +54,8 @@ function schedule() {
 }
 
 function pause() {
-  switch (job?.status) {
-    case "awaiting-upload": return transfer ? (transfer.state === "sent" ? 1 : 0) : 10;
+  switch (job && takesFile() ? "takes-file" : job?.status) {
+    case "takes-file": return transfer ? (transfer.state === "sent" ? 1 : 0) : 10;
     case "processing": return 1.5;
     case "ready": return 30;
     case "claimed": return claim ? Math.min(30, Math.max(3, (claim.endsAt - now()) / 1000 + 2)) : 15;
@@ -93,7 +97,7 @@ function show() {
 const sameButton = (text) => [...$("view").querySelectorAll("button")].find((one) => one.textContent === text);
 
 function viewKey() {
-  if (job.status === "awaiting-upload") return transfer ? transfer.state : "choose";
+  if (takesFile()) return transfer ? transfer.state : "choose";
   if (job.status === "claimed") return claim && claim.endsAt > now() ? "claimed-here" : "claimed";
   return views[job.status] ? job.status : "unknown";
 }
@@ -126,12 +130,19 @@ function problemNodes() {
 
 // ---- the ends
 
+function chooseAnother() {
+  another = job.updated_at;
+  show();
+  schedule();
+}
+
 function ended() {
   const key = viewKey();
   const nodes = [...problemNodes()];
   if (key === "failed" && job.error) nodes.push(paragraph(job.error.detail, "problem"));
   const hint = (key === "failed" && texts.hints[job.error?.code]) || texts.hints[textKey(key)];
   if (hint) nodes.push(paragraph(filled(hint)));
+  if (key === "failed" && isWrongFile()) nodes.push(button("Choose another file", chooseAnother, "wide"));
   if (key === "claimed") nodes.push(...facts());
   return { nodes };
 }

@@ -1,4 +1,4 @@
-"""Ended jobs go out as EventBridge events, so that a mail, a queue or a webhook is a rule away."""
+"""Each step of a job goes out as an EventBridge event, so that a mail, a queue or a webhook is a rule away."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "audio-resampler"
-DETAIL_TYPES = {Status.READY: "Job Ready", Status.FAILED: "Job Failed"}
+DETAIL_TYPES = {
+    Status.READY: "Job Ready",
+    Status.FAILED: "Job Failed",
+    Status.CLAIMED: "Job Claimed",
+    Status.PURGED: "Job Purged",
+    Status.EXPIRED: "Job Expired",
+}
 
 
 class Announcer:
@@ -23,8 +29,8 @@ class Announcer:
         self._client = client
         self._upload_bucket = upload_bucket
 
-    def announce(self, job: Job, *, link: str | None) -> None:
-        """Tell that a job is ready or failed; ``link`` is the one-time link of a direct upload.
+    def announce(self, job: Job, *, link: str | None = None) -> None:
+        """Tell of a job's state; ``link`` is the one-time link of a direct upload that is ready.
 
         Delivered at least once. Raises :class:`~audiojobs.errors.InternalError`.
         """

@@ -27,8 +27,19 @@ def prepare(*clients: Callable[[], object]) -> None:
             make()
 
 
-def _config() -> Config:
-    return Config(retries={"mode": "standard", "total_max_attempts": 5})
+def _config(*, longest_answer_seconds: float = 10) -> Config:
+    """How long one attempt at a call may hang, and how many there are: set for each function by the template.
+
+    A call that gets no answer fails well before its function does. boto3's own 60 s and five attempts are longer than
+    the API and the purge function may run.
+    """
+    timeout_seconds = float(os.environ.get("CALL_TIMEOUT_SECONDS") or longest_answer_seconds)
+    attempts = int(os.environ.get("CALL_ATTEMPTS") or 5)
+    return Config(
+        connect_timeout=min(3, timeout_seconds),
+        read_timeout=min(longest_answer_seconds, timeout_seconds),
+        retries={"mode": "standard", "total_max_attempts": attempts},
+    )
 
 
 @cache
@@ -46,7 +57,7 @@ def s3() -> S3Client:
             s3={"addressing_style": "path" if elsewhere else "virtual", "us_east_1_regional_endpoint": "regional"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-        ).merge(_config()),
+        ).merge(_config(longest_answer_seconds=60)),  # a copy on the server can take that long
     )
 
 

@@ -16,6 +16,7 @@
     ├── FileError                 the file's fault: final, never retried
     │   ├── UploadTooLarge        upload-too-large      413
     │   ├── UploadReplaced        upload-replaced       409
+    │   ├── UnreadableUpload      unreadable-upload     422
     │   ├── UnsupportedFormat     unsupported-format    415
     │   ├── NoAudio               no-audio              422
     │   ├── CorruptAudio          corrupt-audio         422
@@ -136,6 +137,14 @@ class UploadReplaced(FileError):
     code = "upload-replaced"
     title = "A newer upload of the same name replaced this file"
     http_status = 409
+
+
+class UnreadableUpload(FileError):
+    """S3 keeps the object from the service: a key of the uploader's own (SSE-C, KMS), or an archive class."""
+
+    code = "unreadable-upload"
+    title = "The service cannot read this file: it is archived, or encrypted with a key that the service does not have"
+    http_status = 422
 
 
 class UnsupportedFormat(FileError):

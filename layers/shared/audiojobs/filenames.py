@@ -8,6 +8,11 @@ _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, lone surr
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
+def harmless(name: str) -> str:
+    """The name with ``_`` for every character that steers or turns."""
+    return "".join(character if is_harmless(character) else "_" for character in name)
+
+
 def is_harmless(character: str) -> bool:
     """Whether a character only stands for itself: it steers no terminal or header, and turns no text around.
 

@@ -17,7 +17,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -29,6 +29,7 @@ from audiojobs.errors import AudioJobError, InternalError
 RETRY_GRACE_SECONDS = 300
 """How long after its lease ran out a job may still be taken over by one of Lambda's retries (after 1 and 2 minutes)."""
 
+_ABSENT: Any = object()
 _API_KEY = re.compile(r"jobs/(?P<job_id>[0-9a-f]{32})")
 _MAX_KEY_BYTES = 1024  # of an S3 object key
 _MAX_FILENAME_BYTES = 255  # of the file systems that downloads are saved to
@@ -110,12 +111,14 @@ class MultipartUpload:
 class Job:
     """One file on its way.
 
-    ``upload_size_bytes`` was announced with the job: S3 takes no other upload. ``upload_etag`` pins the object that a
-    direct upload's event told of. ``lease_holder`` is a name that nobody else can guess, of whoever last got the job:
+    ``upload_size_bytes`` was announced with the job: S3 takes no other upload. ``upload_etag`` and
+    ``upload_last_modified`` pin the object that the last attempt read: for a direct upload the one that its event told
+    of, and no other. ``lease_holder`` is a name that nobody else can guess, of whoever last got the job:
     an attempt, an announcement, a claim. ``lease_expires_at`` is the end of the invocation at work; ``purge_at`` that
     of the download window; ``delete_at`` the moment from which the record itself may go (DynamoDB TTL). ``announced``
-    tells that the event of its end went out; ``retryable`` that a failure was ours, so that a redriven event may try
-    again.
+    tells that the event of its state went out; ``retryable`` that a failure was ours, so that a redriven event may try
+    again. ``deleted_at`` is when it was proved that nothing of it is left that should not be. ``sweep_at`` is when the
+    sweep looks at it next; without one, there is nothing left to do.
     """
 
     id: str
@@ -131,6 +134,7 @@ class Job:
     upload_size_bytes: int | None = None
     multipart: MultipartUpload | None = None
     upload_etag: str | None = None
+    upload_last_modified: float | None = None
     secret_hash: str | None = None
     progress: float = 0.0
     source: Source | None = None
@@ -144,6 +148,9 @@ class Job:
     retryable: bool = False
     announced: bool = False
     purge_at: float | None = None
+    claimed_at: float | None = None
+    deleted_at: float | None = None
+    sweep_at: float | None = None
 
     @property
     def result_key(self) -> str:
@@ -178,9 +185,19 @@ class Job:
         return self.retryable if self.status is Status.FAILED else self.status is not Status.PURGED
 
     @property
+    def takes_another_upload(self) -> bool:
+        """The file was at fault, and the job has a key to which a corrected one can go; ``expires_at`` decides, too."""
+        return self.origin is Origin.API and self.status is Status.FAILED and not self.retryable
+
+    @property
     def awaits_announcement(self) -> bool:
         """The work has ended, and its event has not gone out."""
         return self.status in (Status.READY, Status.FAILED) and not self.announced
+
+    @property
+    def awaits_upload(self) -> bool:
+        """Its first one, or a corrected one; ``expires_at`` decides, too."""
+        return self.status is Status.AWAITING_UPLOAD or self.takes_another_upload
 
     def seen_at(self, now: float) -> Job:
         """The job as it is at ``now``, whatever was last written.
@@ -203,6 +220,8 @@ class Job:
             "created_at": rfc3339(self.created_at),
             "updated_at": rfc3339(self.updated_at),
             "expires_at": rfc3339(self.expires_at),
+            "claimed_at": rfc3339(self.claimed_at) if self.claimed_at else None,
+            "deleted_at": rfc3339(self.deleted_at) if self.deleted_at else None,
             "progress": self.progress,
             "warnings": [asdict(warning) for warning in self.warnings],
             "error": asdict(self.error) if self.error else None,
@@ -249,12 +268,12 @@ def as_record(job: Job) -> dict[str, Any]:
 
 
 def from_record(record: Mapping[str, Any]) -> Job:
-    """The job of a record that :func:`as_record` made."""
-    values = _with_floats(record)
+    """The job of a record that :func:`as_record` made, in this version of the service or in another."""
+    values = _known(Job, record)
     values["status"] = Status(values["status"])
     values["origin"] = Origin(values["origin"])
     values["conversion"] = Conversion.from_json(values["conversion"])
-    values["warnings"] = tuple(Notice(**warning) for warning in values.get("warnings", ()))
+    values["warnings"] = tuple(Notice(**_known(Notice, warning)) for warning in values.get("warnings", ()))
     for name, kind in (
         ("source", Source),
         ("result", Result),
@@ -262,13 +281,17 @@ def from_record(record: Mapping[str, Any]) -> Job:
         ("multipart", MultipartUpload),
     ):
         if values.get(name) is not None:
-            values[name] = kind(**_with_floats(values[name]))
+            values[name] = kind(**_known(kind, values[name]))
     return Job(**values)
 
 
-def _with_floats(record: Mapping[str, Any]) -> dict[str, Any]:
-    """DynamoDB does not tell 8.0 from 8, but what the API shows shall always be of one type."""
+def _known(kind: Any, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that ``kind`` has fields for; another version of the service may have written more.
+
+    DynamoDB does not tell 8.0 from 8, but what the API shows shall always be of one type.
+    """
     return {
-        name: float(value) if name in ("progress", "duration_seconds") and value is not None else value
-        for name, value in record.items()
+        field.name: float(value) if field.name in ("progress", "duration_seconds") and value is not None else value
+        for field in fields(kind)
+        if (value := record.get(field.name, _ABSENT)) is not _ABSENT
     }

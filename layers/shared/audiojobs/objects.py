@@ -5,6 +5,7 @@ ClientErrors become errors of our own only here. Their words stay here too: they
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from audiojobs.conversion import Conversion
-from audiojobs.errors import AudioJobError, InternalError, InvalidRequest, UploadReplaced
-from audiojobs.filenames import is_harmless
+from audiojobs.errors import AudioJobError, InternalError, InvalidRequest, UnreadableUpload, UploadReplaced
+from audiojobs.filenames import harmless
 from audiojobs.job import Job, Origin
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ _TRANSFER = TransferConfig(max_concurrency=2, multipart_chunksize=8 * 1024 * 102
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An uploaded object, pinned by its ``etag``: what replaces it is another upload.
+    """An uploaded object, told from what replaces it by ``etag`` and ``last_modified``.
 
     The same file uploaded again has the same ETag; only ``last_modified`` (Unix time, in whole seconds) is another.
+    S3 tells for an upload in parts when it was begun, and for others may round up.
     """
 
     key: str
@@ -46,6 +48,24 @@ class Upload:
     last_modified: float
     size_bytes: int
     metadata: Mapping[str, str]
+
+    def is_pinned_by(self, job: Job) -> bool:
+        """Whether this is the object that the job read.
+
+        A record of an earlier version does not say when that was made: before the job.
+        """
+        if job.upload_last_modified is None:
+            return self.etag == job.upload_etag and self.last_modified <= job.created_at
+        return (self.etag, self.last_modified) == (job.upload_etag, job.upload_last_modified)
+
+
+@dataclass(frozen=True, slots=True)
+class PartialUpload:
+    """A multipart upload that was begun (``initiated``, Unix time), and neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    initiated: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +77,36 @@ class PresignedUpload:
     headers: Mapping[str, str]
 
 
-class UploadObjects:
-    """The upload bucket. Methods raise :class:`~audiojobs.errors.InternalError` when S3 fails."""
+class _Bucket:
+    """Methods raise :class:`~audiojobs.errors.InternalError` when S3 fails."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client
         self._bucket = bucket
 
+    def partial_uploads(self) -> list[PartialUpload]:
+        """The multipart uploads that are under way or abandoned, at most 1000 of them."""
+        with s3_errors():
+            answer = self._client.list_multipart_uploads(Bucket=self._bucket)
+        return [
+            PartialUpload(upload["Key"], upload["UploadId"], upload["Initiated"].timestamp())
+            for upload in answer.get("Uploads", [])
+        ]
+
+    def abort(self, parts: PartialUpload) -> None:
+        """Delete all parts; what is not there any more is no error."""
+        with suppress(UploadReplaced), s3_errors(or_replaced=True):
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=parts.key, UploadId=parts.upload_id)
+
+
+class UploadObjects(_Bucket):
+    """The upload bucket."""
+
     def find(self, key: str) -> Upload | None:
-        """The object that now lies at a key, ``None`` if there is none."""
+        """The object that now lies at a key, ``None`` if there is none.
+
+        Raises :class:`~audiojobs.errors.UnreadableUpload`.
+        """
         try:
             with s3_errors(or_replaced=True):
                 answer = self._client.head_object(Bucket=self._bucket, Key=key)
@@ -82,7 +123,7 @@ class UploadObjects:
     def read(self, upload: Upload, offset: int, length: int) -> bytes:
         """Up to ``length`` bytes from ``offset``; nothing from beyond the end.
 
-        Raises :class:`~audiojobs.errors.UploadReplaced`.
+        Raises :class:`~audiojobs.errors.UploadReplaced` or :class:`~audiojobs.errors.UnreadableUpload`.
         """
         end = min(offset + length, upload.size_bytes) - 1
         if end < offset:
@@ -109,31 +150,42 @@ class UploadObjects:
                         offset += len(chunk)
                         yield chunk
             except ClientError as error:
-                raise _replaced_or_internal(error) from None
+                raise _upload_error(error) from None
             except (BotoCoreError, HTTPError) as error:
                 failures += 1
                 if failures == _MAX_BROKEN_DOWNLOADS:
                     raise _failure(error) from None
 
-    def delete(self, job: Job) -> None:
-        """Delete the upload of a job and the parts of it, and nothing that took its place.
+    def delete(self, job: Job) -> bool:
+        """Delete the upload of a job and its parts, and nothing that took its place; ``False`` if another lies there.
 
-        Whatever lies at the key of an API job belongs to it. A direct upload is told from what replaced it by its
-        ETag, and from the same file uploaded again by its options and the time: its job is younger than the upload.
-        S3 tells that time in whole seconds: the same file with the same options in the same second is the same.
+        Whatever lies at the key of an API job belongs to it.
         """
         if job.multipart:
             self.abort_parts(job.upload_key, job.multipart.upload_id)
-        pinned = {}
         if job.origin is Origin.DIRECT:
-            found = self.find(job.upload_key)
-            if found is None or found.etag != job.upload_etag or found.last_modified > job.created_at:
-                return
-            if _conversion(found) != job.conversion:
-                return
-            pinned = {"IfMatch": found.etag}
+            return self.delete_if_read(job)
         with suppress(UploadReplaced), s3_errors(or_replaced=True):
-            self._client.delete_object(Bucket=self._bucket, Key=job.upload_key, **pinned)  # type: ignore[arg-type]
+            self._client.delete_object(Bucket=self._bucket, Key=job.upload_key)
+        return True
+
+    def delete_if_read(self, job: Job) -> bool:
+        """Delete the very upload that the job read; ``False`` if another one lies there.
+
+        No clocks are compared: ETag, ``LastModified`` and options must be those that the job began with. S3 tells
+        ``LastModified`` in whole seconds: the same file with the same options in the same second is the same.
+        """
+        try:
+            found = self.find(job.upload_key)
+        except UnreadableUpload:
+            return False
+        if found is None:
+            return True
+        if not found.is_pinned_by(job) or (job.origin is Origin.DIRECT and _conversion(found) != job.conversion):
+            return False
+        with suppress(UploadReplaced), s3_errors(or_replaced=True):
+            self._client.delete_object(Bucket=self._bucket, Key=job.upload_key, IfMatch=found.etag)
+        return True
 
     def abort_parts(self, key: str, upload_id: str) -> None:
         """Delete the parts of a multipart upload; one that S3 does not know is no error."""
@@ -153,12 +205,8 @@ class UploadObjects:
         return _origin(self.presign("any", size_bytes=None, expires_in_seconds=1).url)
 
 
-class ResultObjects:
-    """The result bucket. Methods raise :class:`~audiojobs.errors.InternalError` when S3 fails."""
-
-    def __init__(self, client: S3Client, bucket: str) -> None:
-        self._client = client
-        self._bucket = bucket
+class ResultObjects(_Bucket):
+    """The result bucket."""
 
     def put(self, key: str, source: Path) -> None:
         """Upload a file."""
@@ -216,7 +264,7 @@ class ResultObjects:
 
 def content_disposition(filename: str) -> str:
     """``attachment`` with the name twice: in ASCII for old clients, and in UTF-8 (RFC 6266, RFC 8187)."""
-    name = "".join(character if is_harmless(character) and character not in '/\\"' else "_" for character in filename)
+    name = re.sub(r'[/\\"]', "_", harmless(filename))
     ascii_name = name.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
 
@@ -236,16 +284,28 @@ def _conversion(upload: Upload) -> Conversion:
 
 @contextmanager
 def s3_errors(*, or_replaced: bool = False) -> Iterator[None]:
-    """Raises errors of our own; ``or_replaced``: an object that is gone or changed is no fault of ours."""
+    """Raises errors of our own; ``or_replaced``: one that is gone, changed or out of reach is no fault of ours."""
     try:
         yield
     except (ClientError, BotoCoreError, Boto3Error) as error:
-        raise (_replaced_or_internal(error) if or_replaced else _failure(error)) from None
+        raise (_upload_error(error) if or_replaced else _failure(error)) from None
 
 
-def _replaced_or_internal(error: Exception) -> AudioJobError:
-    status = error.response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(error, ClientError) else 0
-    return UploadReplaced() if status in (404, 409, 412) else _failure(error)
+def _upload_error(error: Exception) -> AudioJobError:
+    if not isinstance(error, ClientError):
+        return _failure(error)
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    if status in (404, 409, 412):
+        return UploadReplaced()
+    if code == "InvalidObjectState":
+        return UnreadableUpload("The file is in an archive class of S3. Restore it or upload it again as STANDARD.")
+    # SSE-C answers 400 to whoever sends no key, and HEAD has no body to say why. KMS says so in code or message.
+    if (status == 400 and code in ("400", "InvalidRequest")) or code.startswith("KMS.") or "kms:" in message:
+        return UnreadableUpload(
+            "The file is encrypted with a key that the service does not have. Upload it without a key of your own."
+        )
+    return _failure(error)
 
 
 def _failure(error: Exception) -> InternalError:

@@ -5,6 +5,7 @@ Field names are the variables' names in lower case; a field with a default is op
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Self
@@ -28,7 +29,7 @@ class Settings:
     jobs_table: str
     upload_bucket: str
     result_bucket: str
-    link_hours: int = 24
+    link_hours: float = 24
     download_window_seconds: int = 300
     max_upload_megabytes: int = 2048
 
@@ -38,7 +39,7 @@ class Settings:
 
     @property
     def link_seconds(self) -> int:
-        return self.link_hours * 3600
+        return round(self.link_hours * 3600)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -52,7 +53,7 @@ class Settings:
             if text:
                 try:
                     values[field.name] = _READERS[str(field.type)](text)
-                except (KeyError, ValueError):
+                except (KeyError, ValueError, TypeError):
                     malformed.append(variable)
             elif field.default is MISSING:
                 missing.append(variable)
@@ -95,11 +96,17 @@ class ApiSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeSettings(Settings):
+    """``public_url`` is the API's base address, for the links in events."""
+
     purge_queue_url: str
+    public_url: str = ""
+    keep_originals: bool = False
 
 
+_DECIMAL = re.compile(r"[0-9]*\.?[0-9]+")
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "str": str,
     "int": int,
+    "float": lambda text: float(_DECIMAL.fullmatch(text)[0]),  # type: ignore[index]
     "bool": {"true": True, "false": False}.__getitem__,
 }

@@ -15,7 +15,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +23,44 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from audiojobs.aws_errors import ConditionFailed, aws_errors
 from audiojobs.errors import InternalError, InvalidRequest
-from audiojobs.job import Job, MultipartUpload, Notice, Origin, Result, Source, Status, as_record, from_record
+from audiojobs.job import (
+    RETRY_GRACE_SECONDS,
+    Job,
+    MultipartUpload,
+    Notice,
+    Origin,
+    Result,
+    Source,
+    Status,
+    as_record,
+    from_record,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 RECORD_SECONDS = 7 * 24 * 3600
-"""How long the record of a job stays (it holds no audio): longer than S3 delivers late events or keeps an object."""
+"""How long the record of a job stays after its expiry (it holds no audio): longer than S3 delivers late events."""
+
+SWEEP_GRACE_SECONDS = 120
+"""After a purge is due: the purge's own message comes first."""
 
 _BY_UPLOAD_KEY = "by-upload-key"
+_BY_SWEEP_TIME = "by-sweep-time"
+_DUE = "due"  # the one partition of that index, which only has jobs with something left to do
+
+_FIRST_VALUES = (
+    "origin",
+    "upload_key",
+    "upload_etag",
+    "upload_last_modified",
+    "filename",
+    "created_at",
+    "expires_at",
+    "delete_at",
+    "conversion",
+)
+"""What only the first attempt at a direct upload writes."""
 
 _FIRST_VALUES = (
     "origin",
@@ -57,6 +86,15 @@ class Refused(Exception):
     def __init__(self, job: Job | None) -> None:
         super().__init__(f"refused: the job is {job.status if job else 'unknown'}")
         self.job = job
+
+
+@dataclass(frozen=True, slots=True)
+class DueJobs:
+    """Ids of jobs, when the first of them became due, and where the next page begins."""
+
+    ids: list[str]
+    oldest: float | None
+    next_page: Mapping[str, Any] | None
 
 
 class JobStore:
@@ -121,40 +159,54 @@ class JobStore:
         try:
             with aws_errors():
                 self._client.put_item(
-                    TableName=self._table, Item=_item(as_record(job)), ConditionExpression="attribute_not_exists(id)"
+                    TableName=self._table,
+                    Item=_item(as_record(job) | ({"sweep": _DUE} if job.sweep_at else {})),
+                    ConditionExpression="attribute_not_exists(id)",
                 )
         except ConditionFailed as error:
             stored_job = self.get(job.id)
             if stored_job != job:
                 raise Refused(stored_job) from error
 
-    def begin(self, job: Job, *, now: float, holder: str, request_id: str, lease_expires_at: float) -> Job:
+    def begin(
+        self,
+        job: Job,
+        *,
+        now: float,
+        holder: str,
+        request_id: str,
+        lease_expires_at: float,
+        uploaded_at: float | None = None,
+    ) -> Job:
         """``awaiting-upload`` (or, for a direct upload, nothing) -> ``processing``, under a lease.
 
         A lease that ran out is taken over, and so is a failure of ours. A retry of the invocation that holds the lease
         takes over at once: Lambda retries when the attempt before has ended. ``job`` gives a direct upload's first
-        values.
+        values, and the pin of the upload. ``uploaded_at`` decides whether an upload came in time.
         """
         update = (
             "SET #status = :processing, updated_at = :now, progress = :no_progress, lease_holder = :holder,"
             " lease_request_id = :request, lease_expires_at = :lease_expires_at, retryable = :false,"
-            " announced = :false"
+            " announced = :false, sweep = :due, sweep_at = :sweep_at"
         )
         condition = (
-            "(#status = :awaiting AND expires_at > :now)"
+            "(#status = :awaiting AND expires_at > :uploaded_at)"
             " OR (#status = :processing AND lease_expires_at <= :now)"
             " OR (#status = :processing AND lease_request_id = :request AND lease_holder <> :holder)"
             " OR (#status = :failed AND retryable = :true)"
         )
-        values = {
+        values: dict[str, Any] = {
             ":awaiting": Status.AWAITING_UPLOAD,
             ":processing": Status.PROCESSING,
             ":failed": Status.FAILED,
             ":now": now,
+            ":uploaded_at": now if uploaded_at is None else uploaded_at,
             ":no_progress": 0.0,
             ":holder": holder,
             ":request": request_id,
             ":lease_expires_at": lease_expires_at,
+            ":due": _DUE,
+            ":sweep_at": lease_expires_at + RETRY_GRACE_SECONDS,
             ":true": True,
             ":false": False,
             ":one": 1,
@@ -165,11 +217,47 @@ class JobStore:
                 if (value := as_record(job).get(name)) is not None:
                     update += f", {name} = if_not_exists({name}, :{name})"
                     values[f":{name}"] = value
+        elif job.upload_etag is not None:
+            update += ", upload_etag = :upload_etag, upload_last_modified = :upload_last_modified"
+            values |= {":upload_etag": job.upload_etag, ":upload_last_modified": job.upload_last_modified}
         return self._transition(
             job.id,
-            f"{update} ADD attempts :one REMOVE #error",
+            f"{update} ADD attempts :one REMOVE #error, deleted_at",
             condition,
             values,
+            holder=holder,
+            leaves=(Status.PROCESSING,),
+        )
+
+    def begin_with_another_upload(
+        self, job: Job, *, now: float, holder: str, request_id: str, lease_expires_at: float, uploaded_at: float
+    ) -> Job:
+        """``failed`` by the file's fault -> ``processing``, with the upload that ``job`` pins, if that came in time."""
+        return self._transition(
+            job.id,
+            "SET #status = :processing, updated_at = :now, progress = :no_progress, lease_holder = :holder,"
+            " lease_request_id = :request, lease_expires_at = :lease_expires_at, announced = :false,"
+            " attempts = :one, upload_etag = :upload_etag, upload_last_modified = :upload_last_modified,"
+            " sweep = :due, sweep_at = :sweep_at"
+            " REMOVE #error, deleted_at",
+            "#status = :failed AND retryable = :false AND expires_at > :uploaded_at"
+            " AND (upload_etag <> :upload_etag OR upload_last_modified <> :upload_last_modified)",
+            {
+                ":failed": Status.FAILED,
+                ":processing": Status.PROCESSING,
+                ":now": now,
+                ":no_progress": 0.0,
+                ":holder": holder,
+                ":request": request_id,
+                ":lease_expires_at": lease_expires_at,
+                ":due": _DUE,
+                ":sweep_at": lease_expires_at + RETRY_GRACE_SECONDS,
+                ":uploaded_at": uploaded_at,
+                ":upload_etag": job.upload_etag,
+                ":upload_last_modified": job.upload_last_modified,
+                ":false": False,
+                ":one": 1,
+            },
             holder=holder,
             leaves=(Status.PROCESSING,),
         )
@@ -226,7 +314,8 @@ class JobStore:
         return self._transition(
             job_id,
             "SET #status = :ready, updated_at = :now, progress = :all, #source = :source, #result = :result,"
-            " warnings = :warnings, expires_at = :expires_at, lease_expires_at = :lease_expires_at"
+            " warnings = :warnings, expires_at = :expires_at, delete_at = :delete_at,"
+            " lease_expires_at = :lease_expires_at, sweep = :due, sweep_at = :sweep_at"
             + (", secret_hash = :secret_hash" if secret_hash else ""),
             "#status = :processing AND lease_holder = :holder",
             {
@@ -239,7 +328,10 @@ class JobStore:
                 ":result": asdict(result),
                 ":warnings": [asdict(warning) for warning in warnings],
                 ":expires_at": expires_at,
+                ":delete_at": int(expires_at) + RECORD_SECONDS,
                 ":lease_expires_at": lease_expires_at,
+                ":due": _DUE,
+                ":sweep_at": min(expires_at, lease_expires_at + RETRY_GRACE_SECONDS),
             }
             | ({":secret_hash": secret_hash} if secret_hash else {}),
             holder=holder,
@@ -253,7 +345,7 @@ class JobStore:
         return self._transition(
             job_id,
             "SET #status = :failed, updated_at = :now, #error = :error, lease_expires_at = :lease_expires_at,"
-            " retryable = :retryable",
+            " retryable = :retryable, sweep = :due, sweep_at = :sweep_at",
             "#status = :processing AND lease_holder = :holder",
             {
                 ":processing": Status.PROCESSING,
@@ -263,6 +355,8 @@ class JobStore:
                 ":error": asdict(error),
                 ":lease_expires_at": lease_expires_at,
                 ":retryable": retryable,
+                ":due": _DUE,
+                ":sweep_at": lease_expires_at + RETRY_GRACE_SECONDS,
             },
             holder=holder,
             leaves=(Status.FAILED,),
@@ -272,9 +366,15 @@ class JobStore:
         """Give the lease back, so that a retry may begin at once."""
         self._transition(
             job_id,
-            "SET updated_at = :now, lease_expires_at = :now",
+            "SET updated_at = :now, lease_expires_at = :now, sweep = :due, sweep_at = :sweep_at",
             "#status = :processing AND lease_holder = :holder",
-            {":processing": Status.PROCESSING, ":now": now, ":holder": holder},
+            {
+                ":processing": Status.PROCESSING,
+                ":now": now,
+                ":holder": holder,
+                ":due": _DUE,
+                ":sweep_at": now + RETRY_GRACE_SECONDS,
+            },
         )
 
     def begin_announcement(self, job_id: str, *, now: float, lease_expires_at: float, secret_hash: str | None) -> Job:
@@ -282,7 +382,7 @@ class JobStore:
         holder = secrets.token_hex(8)
         return self._transition(
             job_id,
-            "SET lease_holder = :holder, lease_expires_at = :lease_expires_at"
+            "SET lease_holder = :holder, lease_expires_at = :lease_expires_at, sweep = :due, sweep_at = :sweep_at"
             + (", secret_hash = :secret_hash" if secret_hash else ""),
             "#status IN (:ready, :failed) AND announced = :false AND lease_expires_at <= :now",
             {
@@ -291,6 +391,8 @@ class JobStore:
                 ":now": now,
                 ":holder": holder,
                 ":lease_expires_at": lease_expires_at,
+                ":due": _DUE,
+                ":sweep_at": lease_expires_at + RETRY_GRACE_SECONDS,
                 ":false": False,
             }
             | ({":secret_hash": secret_hash} if secret_hash else {}),
@@ -298,9 +400,14 @@ class JobStore:
             leaves=(Status.READY, Status.FAILED),
         )
 
-    def end_announcement(self, job_id: str) -> None:
-        """Note that the event went out."""
-        self._transition(job_id, "SET announced = :true", "attribute_exists(id)", {":true": True})
+    def end_announcement(self, job_id: str, *, holder: str) -> None:
+        """Note that the event went out. Refused when the job is no longer the one that it told of."""
+        self._transition(
+            job_id,
+            "SET announced = :true, sweep = :due, sweep_at = expires_at",
+            "#status IN (:ready, :failed) AND lease_holder = :holder",
+            {":ready": Status.READY, ":failed": Status.FAILED, ":holder": holder, ":due": _DUE, ":true": True},
+        )
 
     def renew_link(self, job_id: str, *, now: float, secret_hash: str) -> Job:
         """Replace the link of a ``ready`` job: the one before it is dead."""
@@ -320,7 +427,8 @@ class JobStore:
         holder = holder or secrets.token_hex(8)
         return self._transition(
             job_id,
-            "SET #status = :claimed, updated_at = :now, purge_at = :purge_at, lease_holder = :holder",
+            "SET #status = :claimed, updated_at = :now, claimed_at = :now, purge_at = :purge_at,"
+            " lease_holder = :holder, announced = :false, sweep = :due, sweep_at = :sweep_at",
             "#status = :ready AND expires_at > :now AND secret_hash = :secret_hash",
             {
                 ":ready": Status.READY,
@@ -329,27 +437,129 @@ class JobStore:
                 ":secret_hash": secret_hash,
                 ":purge_at": purge_at,
                 ":holder": holder,
+                ":due": _DUE,
+                ":sweep_at": purge_at + SWEEP_GRACE_SECONDS,
+                ":false": False,
             },
             holder=holder,
             leaves=(Status.CLAIMED,),
         )
 
+    def end_claim_announcement(self, job_id: str) -> None:
+        """Note that the event of a claim went out."""
+        self._transition(
+            job_id, "SET announced = :true", "#status = :claimed", {":claimed": Status.CLAIMED, ":true": True}
+        )
+
     def purge(self, job_id: str, *, now: float) -> Job:
-        """``claimed`` -> ``purged``, when the download window is over."""
+        """``claimed`` -> ``purged``, when the download window is over and it was seen that the file is gone."""
         return self._transition(
             job_id,
-            "SET #status = :purged, updated_at = :now",
+            "SET #status = :purged, updated_at = :now, deleted_at = :now, sweep = :due, sweep_at = :sweep_at",
             "#status = :claimed AND purge_at <= :now",
-            {":claimed": Status.CLAIMED, ":purged": Status.PURGED, ":now": now},
+            {
+                ":claimed": Status.CLAIMED,
+                ":purged": Status.PURGED,
+                ":now": now,
+                ":due": _DUE,
+                ":sweep_at": now + SWEEP_GRACE_SECONDS,
+            },
         )
 
     def delete(self, job_id: str, *, now: float) -> Job:
         """Any state -> ``purged`` without a ``purge_at``. Refused only for a job that does not exist."""
         return self._transition(
             job_id,
-            "SET #status = :purged, updated_at = :now REMOVE purge_at",
+            "SET #status = :purged, updated_at = :now, sweep = :due, sweep_at = :sweep_at REMOVE purge_at, deleted_at",
             "attribute_exists(id)",
-            {":purged": Status.PURGED, ":now": now},
+            {":purged": Status.PURGED, ":now": now, ":due": _DUE, ":sweep_at": now + SWEEP_GRACE_SECONDS},
+        )
+
+    def expire(self, job_id: str, *, now: float) -> Job:
+        """``awaiting-upload`` or ``ready`` -> ``expired``, when its time is over."""
+        return self._transition(
+            job_id,
+            "SET #status = :expired, updated_at = :now",
+            "#status IN (:awaiting, :ready) AND expires_at <= :now",
+            {":awaiting": Status.AWAITING_UPLOAD, ":ready": Status.READY, ":expired": Status.EXPIRED, ":now": now},
+        )
+
+    def close_failed(self, job_id: str, *, now: float) -> Job:
+        """A ``failed`` job whose time is over takes no other upload, and is not begun again."""
+        return self._transition(
+            job_id,
+            "SET updated_at = :now, retryable = :false",
+            "#status = :failed AND expires_at <= :now",
+            {":failed": Status.FAILED, ":now": now, ":false": False},
+        )
+
+    def fail_abandoned(self, job_id: str, *, now: float, error: Notice, lease_expires_at: float) -> Job:
+        """``processing`` -> ``failed`` by our fault, where the last attempt was killed and no other has come."""
+        holder = secrets.token_hex(8)
+        return self._transition(
+            job_id,
+            "SET #status = :failed, updated_at = :now, #error = :error, retryable = :true, announced = :false,"
+            " lease_holder = :holder, lease_expires_at = :lease_expires_at",
+            "#status = :processing AND lease_expires_at <= :long_ago",
+            {
+                ":processing": Status.PROCESSING,
+                ":failed": Status.FAILED,
+                ":now": now,
+                ":long_ago": now - RETRY_GRACE_SECONDS,
+                ":error": asdict(error),
+                ":holder": holder,
+                ":lease_expires_at": lease_expires_at,
+                ":true": True,
+                ":false": False,
+            },
+            holder=holder,
+            leaves=(Status.FAILED,),
+        )
+
+    def note_deletion(self, job_id: str, *, now: float, status: Status) -> Job:
+        """It was seen that nothing is left of a job that is over, and still has this status."""
+        return self._transition(
+            job_id,
+            "SET deleted_at = if_not_exists(deleted_at, :now)",
+            "#status = :status",
+            {":status": status, ":now": now},
+        )
+
+    def end_sweep(self, job_id: str, *, status: Status) -> None:
+        """There is nothing left to do for a job that is over, and still has this status."""
+        self._transition(
+            job_id,
+            "SET announced = :true REMOVE sweep, sweep_at",
+            "#status = :status AND attribute_exists(deleted_at)",
+            {":status": status, ":true": True},
+        )
+
+    def list_due(self, *, now: float, limit: int, start: Mapping[str, Any] | None = None) -> DueJobs:
+        """The jobs that the sweep should look at, the longest overdue first."""
+        page = {"ExclusiveStartKey": start} if start else {}
+        with aws_errors():
+            answer = self._client.query(
+                TableName=self._table,
+                IndexName=_BY_SWEEP_TIME,
+                KeyConditionExpression="sweep = :due AND sweep_at <= :now",
+                ExpressionAttributeValues=_item({":due": _DUE, ":now": now}),
+                Limit=limit,
+                **page,  # type: ignore[arg-type]
+            )
+        items = answer["Items"]
+        return DueJobs(
+            [item["id"]["S"] for item in items],
+            float(items[0]["sweep_at"]["N"]) if items else None,
+            answer.get("LastEvaluatedKey"),
+        )
+
+    def begin_sweep(self, job_id: str, *, now: float, again_at: float) -> Job:
+        """Take a due job; whatever becomes of that, it is due again at ``again_at``. Refused if another took it."""
+        return self._transition(
+            job_id,
+            "SET sweep_at = :again_at",
+            "sweep_at <= :now",
+            {":now": now, ":again_at": again_at},
         )
 
     def _transition(

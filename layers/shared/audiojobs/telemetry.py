@@ -20,8 +20,11 @@ Handler = Callable[[dict[str, Any], Any], Any]
 
 @cache
 def logger() -> Logger:
-    """The JSON logger; service name and level come from the environment (``POWERTOOLS_*``)."""
-    return Logger(utc=True)
+    """The JSON logger; service name and level come from the environment (``POWERTOOLS_*``).
+
+    Lambda reads the level of a line only where its timestamp is RFC 3339.
+    """
+    return Logger(utc=True, use_rfc3339=True)
 
 
 def format_logs_of(package: str) -> None:

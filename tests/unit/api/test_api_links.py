@@ -326,7 +326,7 @@ class TestClaimWithAKey:
     def test_with_the_end_of_the_window_it_is_over(self, cloud: Cloud) -> None:
         job, token = stored(cloud, api_job(Status.READY))
         now = job.created_at
-        links = Links(app._settings(), cloud.store, cloud.results, cloud.schedule, clock=lambda: now)
+        links = Links(app._settings(), cloud.store, cloud.results, cloud.schedule, cloud.announcer, clock=lambda: now)
         claim = links.claim(token, key=KEY)
 
         def seconds_of_the_answer_after(seconds: float) -> int:

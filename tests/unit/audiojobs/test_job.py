@@ -251,3 +251,25 @@ def test_whole_seconds_are_shown_as_the_same_type_as_others() -> None:
 
     assert '"progress": 1.0' in document
     assert '"duration_seconds": 8.0' in document
+
+
+class TestRecordsOfAnotherVersion:
+    """After a rollback a record has attributes that nobody knows; before an upgrade it has fewer."""
+
+    def test_more_attributes(self) -> None:
+        job = api_job(Status.READY, warnings=(NOTICE,), error=NOTICE)
+        record = as_record(job) | {"of_a_later_version": 1}
+        for name in ("source", "result", "error", "conversion"):
+            record[name] = {**record[name], "of_a_later_version": 1}
+        record["warnings"] = [{**warning, "of_a_later_version": 1} for warning in record["warnings"]]
+
+        assert from_record(record) == job
+
+    def test_fewer_attributes(self) -> None:
+        job = api_job(Status.READY)
+        needed = {"id", "status", "origin", "upload_key", "filename", "created_at", "updated_at", "expires_at"}
+        needed |= {"delete_at", "conversion"}
+
+        seen = from_record({name: value for name, value in as_record(job).items() if name in needed})
+
+        assert (seen.id, seen.status, seen.source, seen.warnings) == (job.id, job.status, None, ())

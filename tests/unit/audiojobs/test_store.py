@@ -238,7 +238,7 @@ class TestBegin:
         begin(store, job)
         store.record_progress(job.id, now=NOW, holder="me", progress=0.5)
         fail(store, job, retryable=True)
-        store.end_announcement(job.id)
+        store.end_announcement(job.id, holder="me")
 
         begun = begin(store, job, now=NOW + 86_400, holder="redriven", request_id="redriven")
 
@@ -380,17 +380,34 @@ class TestAnnouncement:
 
         assert store.get(job.id) == job
 
-    def test_an_announcement_is_noted_whatever_became_of_the_job(self, store: JobStore) -> None:
-        job = sample(Status.CLAIMED, announced=False)
+    def test_an_announcement_is_noted(self, store: JobStore) -> None:
+        job = sample(Status.FAILED, announced=False, lease_holder="me")
         store.create(job)
 
-        store.end_announcement(job.id)
+        store.end_announcement(job.id, holder="me")
 
         assert store.get(job.id) == replace(job, announced=True)
 
+    @pytest.mark.parametrize(
+        "job",
+        [
+            sample(Status.CLAIMED, announced=False, lease_holder="me"),
+            sample(Status.PROCESSING, announced=False, lease_holder="me"),
+            sample(Status.READY, announced=False, lease_holder="another"),
+        ],
+        ids=["claimed", "begun again", "announced by another"],
+    )
+    def test_but_not_of_a_job_that_has_gone_on_meanwhile(self, store: JobStore, job: Job) -> None:
+        store.create(job)
+
+        with pytest.raises(Refused):
+            store.end_announcement(job.id, holder="me")
+
+        assert store.get(job.id) == job
+
     def test_the_announcement_of_a_job_that_is_gone_makes_none(self, store: JobStore) -> None:
         with pytest.raises(Refused):
-            store.end_announcement("0" * 32)
+            store.end_announcement("0" * 32, holder="me")
 
         assert store.get("0" * 32) is None
 

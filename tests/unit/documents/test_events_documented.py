@@ -71,6 +71,10 @@ ANNOUNCED: dict[str, tuple[Job, str | None]] = {
     "ready, of any name": (direct_job(Status.READY, upload_key='a "b"/ü €.wav', filename='ü "€".wav'), LINK),
     "failed": (direct_job(Status.FAILED), None),
     "failed, of the API": (api_job(Status.FAILED), None),
+    "claimed": (api_job(Status.CLAIMED, claimed_at=1.0), None),
+    "purged": (api_job(Status.PURGED, claimed_at=1.0, deleted_at=2.0), None),
+    "deleted": (api_job(Status.PURGED, deleted_at=2.0, result=None, source=None), None),
+    "expired": (api_job(Status.EXPIRED, deleted_at=2.0), None),
     "failed half way": (direct_job(Status.FAILED, source=AUDIO, progress=0.37, warnings=(Notice("a-b", "."),)), None),
 }
 
@@ -125,8 +129,8 @@ def spoiled() -> Iterator[tuple[str, dict[str, Any]]]:
                 else:
                     del here[name]
                 yield f"{kind}, {place}, {name or 'one too many'}", changed
-        (other,) = set(EXAMPLES) - {kind}
-        yield f"{kind}, other type", event | {"detail-type": other}
+        for other in set(EXAMPLES) - {kind}:
+            yield f"{kind}, as {other}", event | {"detail-type": other}
         yield f"{kind}, other source", event | {"source": "aws.s3"}
     failed = copy.deepcopy(EXAMPLES["Job Failed"])
     failed["detail"]["link"] = LINK

@@ -336,6 +336,7 @@ class TestDuplicateEvents:
 
         assert service.engine.runs == 0
         assert service.cloud.job(job.id) == job
+        assert service.cloud.upload_keys() == []
 
     def test_a_second_upload_to_a_finished_api_job_is_deleted(self, service: Service) -> None:
         job = service.create()
@@ -372,7 +373,7 @@ class TestFaultsOfTheFile:
         assert not failed.retryable
         assert (outcome.link, again.link) == (None, None)
         assert service.engine.runs == 1
-        assert service.cloud.upload_keys() == [key]
+        assert service.cloud.upload_keys() == [], "a wrong file goes at once"
         assert service.cloud.result_keys() == []
         assert service.announced() == ["Job Failed"]
 

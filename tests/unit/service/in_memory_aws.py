@@ -104,16 +104,19 @@ class _Calls:
         aws: AwsInMemory,
         *,
         KeyConditionExpression: str,  # noqa: N803
-        FilterExpression: str,  # noqa: N803
         ExpressionAttributeValues: Mapping[str, Any],  # noqa: N803
+        FilterExpression: str | None = None,  # noqa: N803
+        IndexName: str | None = None,  # noqa: N803
         **_: Any,
     ) -> dict[str, Any]:
-        expressions = KeyConditionExpression, FilterExpression
+        expressions = [KeyConditionExpression, *([FilterExpression] if FilterExpression else [])]
         if placeholders(" ".join(expressions)) != {*ExpressionAttributeValues}:
             raise refused("ValidationException", 400)
-        by_key, by_filter = map(condition, expressions)
+        by_key, *filters = map(condition, expressions)
         scanned = [item for item in aws.items.values() if by_key(item, {}, ExpressionAttributeValues)]
-        found = [item for item in scanned if by_filter(item, {}, ExpressionAttributeValues)]
+        found = [item for item in scanned if all(by(item, {}, ExpressionAttributeValues) for by in filters)]
+        if IndexName == "by-sweep-time":
+            found.sort(key=lambda item: Decimal(item["sweep_at"]["N"]))
         return {"Items": found, "Count": len(found), "ScannedCount": len(scanned)}
 
     @staticmethod
@@ -163,7 +166,7 @@ class _Calls:
         stored = _pinned(aws, Bucket, Key, IfMatch)
         first, _, last = Range.removeprefix("bytes=").partition("-")
         part = stored.body[int(first) : int(last) + 1 if last else None]
-        return {"Body": StreamingBody(io.BytesIO(part), len(part))}
+        return {"Body": StreamingBody(io.BytesIO(part), len(part)), "ContentLength": len(part), "ETag": stored.etag}
 
     @staticmethod
     def copy_object(
@@ -184,6 +187,10 @@ class _Calls:
         if IfMatch is not None:
             _pinned(aws, Bucket, Key, IfMatch)
         aws.objects.pop((Bucket, Key), None)
+        return {}
+
+    @staticmethod
+    def list_multipart_uploads(_aws: AwsInMemory, **_: Any) -> dict[str, Any]:
         return {}
 
     @staticmethod

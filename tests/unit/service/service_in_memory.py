@@ -18,6 +18,7 @@ from unittest.mock import patch
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from api import links
 from api.jobs import CreatedJob, Jobs
 from api.links import Claim, Links
 from api.requests import JobRequest
@@ -27,10 +28,11 @@ from audiojobs.errors import CorruptAudio
 from audiojobs.job import Result, Source
 from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.purges import PurgeSchedule
-from audiojobs.settings import ApiSettings, ResampleSettings
+from audiojobs.settings import ApiSettings, PurgeSettings, ResampleSettings
 from audiojobs.store import JobStore
-from purge import purging
+from purge import purging, sweeping
 from purge.purging import Purging
+from purge.sweeping import Sweep, SweepReport
 from resample import job_run
 from resample.engine.convert import Converted
 from resample.formats.containers import WAV
@@ -85,6 +87,8 @@ class Task:
         self.result: Any = None
         self.error: BaseException | None = None
         self.calls: list[str] = []
+        self.answers: list[str] = []
+        self.name = ""
         self._greenlet = greenlet(lambda: self._run(work))
         self._greenlet.task = self
         self._greenlet.switch()
@@ -118,7 +122,15 @@ class Task:
         assert parent is not None
         fault = parent.switch()
         self.calls.append(operation)
-        return suffer(fault, perform) if fault else perform()
+        try:
+            answer = suffer(fault, perform) if fault else perform()
+        except BaseException as error:
+            self.answers.append(repr(error))
+            raise
+        # A body is told by its length and ETag.
+        has_body = isinstance(answer, dict) and "Body" in answer
+        self.answers.append(repr({**answer, "Body": None} if has_body else answer))
+        return answer
 
 
 def _around(operation: str, perform: Perform) -> Any:
@@ -165,7 +177,43 @@ class Service:
 
     @property
     def links(self) -> Links:
-        return Links(_api_settings(), self.store, self.results, self.schedule, clock=self.clock)
+        return Links(_api_settings(), self.store, self.results, self.schedule, self.announcer, clock=self.clock)
+
+    @property
+    def announcer(self) -> Announcer:
+        return Announcer(self.aws.client(), UPLOADS)
+
+    @property
+    def purging(self) -> Purging:
+        return Purging(
+            self.purge_settings,
+            self.store,
+            self.uploads,
+            self.results,
+            self.schedule,
+            self.announcer,
+            clock=self.clock,
+        )
+
+    @property
+    def purge_settings(self) -> PurgeSettings:
+        return PurgeSettings(
+            **SETTINGS,
+            purge_queue_url="purges",
+            public_url="https://audio.example.com/v1",
+            keep_originals=self.keep_originals,
+        )
+
+    def sweep(self) -> SweepReport:
+        return Sweep(
+            self.purge_settings,
+            self.store,
+            self.uploads,
+            self.results,
+            self.purging,
+            self.announcer,
+            clock=self.clock,
+        ).run()
 
     def create(self) -> CreatedJob:
         return self.jobs.create(JobRequest("song.wav", None, Conversion()))
@@ -177,14 +225,11 @@ class Service:
         settings = ResampleSettings(
             **SETTINGS, public_url="https://audio.example.com/v1", keep_originals=self.keep_originals
         )
-        announcer = Announcer(self.aws.client(), UPLOADS)
-        handler = JobRunner(settings, self.store, self.uploads, self.results, announcer, clock=self.clock)
+        handler = JobRunner(settings, self.store, self.uploads, self.results, self.announcer, clock=self.clock)
         return handler.handle(event, Invocation(request_id, deadline))
 
     def purge(self, body: str, sent_at: float) -> None:
-        Purging(self.store, self.uploads, self.results, self.schedule, clock=self.clock).handle(
-            json.loads(body)["job_id"], sent_at=sent_at
-        )
+        self.purging.handle(json.loads(body)["job_id"], sent_at=sent_at)
 
     @contextmanager
     def scratch_folder(self) -> Iterator[Path]:
@@ -239,7 +284,12 @@ def engine_replaced(service: Callable[[], Service]) -> Iterator[None]:
         "PROGRESS_INTERVAL_SECONDS": 0.0,
     }
     silent: dict[str, Any] = {"logger": _Silent, "metrics": _Silent}
-    with patch.multiple(job_run, **replaced, **silent), patch.multiple(purging, **silent):
+    with (
+        patch.multiple(job_run, **replaced, **silent),
+        patch.multiple(purging, **silent),
+        patch.multiple(sweeping, **silent),
+        patch.object(links, "logger", _Silent),
+    ):
         yield
 
 

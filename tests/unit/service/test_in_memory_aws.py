@@ -49,7 +49,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "announce": lambda store, job, now, until, secret, **_: store.begin_announcement(
         job.id, now=now, lease_expires_at=until, secret_hash=secret
     ),
-    "announced": lambda store, job, **_: store.end_announcement(job.id),
+    "announced": lambda store, job, name, **_: store.end_announcement(job.id, holder=name),
     "renew": lambda store, job, now, secret, **_: store.renew_link(job.id, now=now, secret_hash=secret or "2" * 64),
     "claim": lambda store, job, now, until, secret, **_: store.claim(
         job.id, now=now, secret_hash=secret or "", purge_at=until

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -31,7 +31,7 @@ from audiojobs.announcements import DETAIL_TYPES
 from audiojobs.errors import AudioJobError
 from audiojobs.job import RETRY_GRACE_SECONDS, Job, Origin, Status, api_job_id, direct_job_id
 from audiojobs.links import hash_secret, parse_token
-from audiojobs.store import _job
+from audiojobs.store import RECORD_SECONDS, _job
 from resample.job_run import UploadEvent
 from tests.unit.service.in_memory_aws import Item, Perform, QueuedMessage, StoredObject
 from tests.unit.service.service_in_memory import (
@@ -54,6 +54,7 @@ ARROWS = {
     (None, Status.AWAITING_UPLOAD),
     (None, Status.PROCESSING),
     (Status.AWAITING_UPLOAD, Status.PROCESSING),
+    (Status.AWAITING_UPLOAD, Status.EXPIRED),
     (Status.PROCESSING, Status.PROCESSING),
     (Status.PROCESSING, Status.READY),
     (Status.PROCESSING, Status.FAILED),
@@ -61,12 +62,17 @@ ARROWS = {
     (Status.FAILED, Status.PROCESSING),
     (Status.READY, Status.READY),
     (Status.READY, Status.CLAIMED),
-    (Status.CLAIMED, Status.CLAIMED),  # announced late
+    (Status.READY, Status.EXPIRED),
     (Status.CLAIMED, Status.PURGED),
-    *((status, Status.PURGED) for status in Status if status is not Status.EXPIRED),
+    *((status, Status.PURGED) for status in Status),
+    *((status, status) for status in Status),  # looked at by the sweep, announced, proved to be gone
 }
 
-RARE = {(Status.CLAIMED, Status.CLAIMED), (Status.PURGED, Status.PURGED), (Status.FAILED, Status.PURGED)}
+RARE = {(status, status) for status in Status} | {
+    (Status.EXPIRED, Status.PURGED),
+    (Status.PURGED, Status.PURGED),
+    (Status.FAILED, Status.PURGED),
+}
 
 SEEN: Counter[tuple[Status | None, Status | None]] = Counter()
 """How often a job took each arrow, in all runs; from nothing to nothing: the steps."""
@@ -108,12 +114,14 @@ class World:
 
     service: Service
     events: list[UploadEvent] = field(default_factory=list)
+    objects: dict[UploadEvent, StoredObject] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     failed: list[Request] = field(default_factory=list)
     calls: list[Task] = field(default_factory=list)
     deliveries: list[tuple[Task, QueuedMessage]] = field(default_factory=list)
     tokens: dict[str, list[str]] = field(default_factory=dict)
     granted: dict[str, set[tuple[str, str | None]]] = field(default_factory=dict)
+    looked_at: dict[Task | None, list[StoredObject]] = field(default_factory=dict)
     secrets: dict[Task | None, str] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     uploaded: dict[str, list[bytes]] = field(default_factory=dict)
@@ -165,9 +173,11 @@ class Jobs(RuleBasedStateMachine):
         if len(self.world.events) > 6:
             return
         metadata = {"vbr-quality": "2"} if quality else {}
-        etag = self.aws.put(UPLOADS, key, data, metadata).etag.strip('"')
+        stored = self.aws.put(UPLOADS, key, data, metadata)
         self.world.uploaded.setdefault(key, []).append(data)
-        self.world.events.append(UploadEvent(UPLOADS, key, str(len(self.world.events)), etag))
+        event = UploadEvent(UPLOADS, key, str(len(self.world.events)), stored.etag.strip('"'), self.service.now)
+        self.world.events.append(event)
+        self.world.objects[event] = stored
 
     @precondition(lambda self: self.world.events)
     @rule(pick=picks, plan=plans(11))
@@ -260,6 +270,10 @@ class Jobs(RuleBasedStateMachine):
             self._jump_to(message.due_at)
         self._deliver(message, plan)
 
+    @rule(plan=plans(8))
+    def sweep(self, plan: Any) -> None:
+        self._sweep(plan)
+
     @rule(seconds=st.sampled_from([0.5, 1, 20, 61, 130, 301, 899, 901, 1300, 3700, DAY, 8 * DAY]))
     def time_passes(self, seconds: float) -> None:
         self._jump_to(self.service.now + seconds)
@@ -335,11 +349,43 @@ class Jobs(RuleBasedStateMachine):
             job_id = api_job_id(event.key) or direct_job_id(UPLOADS, event.key, event.version)
             if event in self.world.delivered and (UPLOADS, event.key) in self.aws.objects:
                 assert job_id in self.parsed.keys() | self.world.records_gone, "an upload that nobody cares for"
+        for event in self.world.delivered:
+            if (event.created_at or 0) > self.service.now - RECORD_SECONDS:
+                job_id = api_job_id(event.key) or event.job_id
+                assert job_id in self.parsed.keys() | self.world.records_gone, "an upload that left no trace"
         results = {key for bucket, key in self.aws.objects if bucket == RESULTS}
         # A twin that is killed after the job's end may leave its result, which no link opens, to the lifecycle rule.
         killed = {job.result_key for job in self._jobs() if job.upload_key in self.world.twins}
         fetchable = {job.result_key for job in self._jobs() if job.status is Status.READY}
-        assert results <= fetchable | killed, "a result that nobody can fetch"
+        swept = {job.result_key for job in self._jobs() if job.status is Status.EXPIRED and job.sweep_at}
+        assert results <= fetchable | killed | swept, "a result that nobody can fetch"
+
+        self.sweeps_leave_nothing()
+
+    def sweeps_leave_nothing(self) -> None:
+        """The same again, with what nobody fetched: it goes when it is due, and every step was told."""
+        for event in self.world.events:
+            if event not in self.world.delivered:
+                self._invoke(event, (None, None))
+        for _ in range(40):
+            due = [job.sweep_at for job in self._jobs() if job.sweep_at is not None]
+            if not due:
+                break
+            self._jump_to(max(self.service.now, min(due)))
+            self._sweep((None, None))
+        else:
+            pytest.fail(f"the sweep does not come to an end: {[job for job in self._jobs() if job.sweep_at]}")
+        for job in self._jobs():
+            assert job.status in (Status.PURGED, Status.EXPIRED, Status.FAILED), job
+            assert job.deleted_at, job
+            told = {event["DetailType"] for event in self.aws.events if job.id in event["Detail"]}
+            assert DETAIL_TYPES[job.status] in told, f"{job} was not told"
+            assert not job.claimed_at or job.was_deleted or "Job Claimed" in told
+        left = set(self.aws.objects)
+        if self.service.keep_originals:
+            left = {(bucket, key) for bucket, key in left if bucket == RESULTS}
+        killed = {(RESULTS, job.result_key) for job in self._jobs() if job.upload_key in self.world.twins}
+        assert self.world.records_gone or left <= killed, "something was left"
 
     def _check_end(self, job: Job) -> None:
         delivered = any(event.key == job.upload_key for event in self.world.delivered)
@@ -347,6 +393,9 @@ class Jobs(RuleBasedStateMachine):
         match job.status:
             case Status.AWAITING_UPLOAD:
                 assert not delivered or job.seen_at(self.service.now).status is Status.EXPIRED
+                assert not delivered or upload is None or self._has_undelivered_event(job), (
+                    "an upload that was too late"
+                )
             case Status.READY if not job.announced:
                 assert job.seen_at(self.service.now).status is Status.EXPIRED
             case Status.READY | Status.FAILED:
@@ -354,8 +403,10 @@ class Jobs(RuleBasedStateMachine):
                 news = [event for event in self.aws.events if job.id in event["Detail"]]
                 assert news, "nobody was told"
                 assert news[-1]["DetailType"] == DETAIL_TYPES[job.status]
-                if job.origin is Origin.API and job.status is Status.READY and not self.service.keep_originals:
+                if job.origin is Origin.API and not job.retryable and not self.service.keep_originals:
                     assert upload is None or self._has_undelivered_event(job)
+            case Status.EXPIRED:
+                pass
             case Status.PURGED:
                 if job.id in self.world.deleted and job.purge_at is None and job.origin is Origin.API:
                     assert upload is None or self._has_undelivered_event(job)
@@ -388,6 +439,11 @@ class Jobs(RuleBasedStateMachine):
         request.attempts += 1
         request.task = Task(lambda: self.service.handle(request.event, request.id, deadline), deadline)
         self._play(request.task, plan)
+
+    def _sweep(self, plan: Any) -> None:
+        task = Task(self.service.sweep, self.service.now + PURGE_SECONDS)
+        self.world.calls.append(task)
+        self._play(task, plan)
 
     def _deliver(self, message: QueuedMessage, plan: Any) -> None:
         task = Task(lambda: self.service.purge(message.body, message.sent_at), self.service.now + PURGE_SECONDS)
@@ -455,6 +511,9 @@ class Jobs(RuleBasedStateMachine):
         """Every change of the table and every deletion of an upload is looked at, the moment it happens."""
         uploads = {key: stored for (bucket, key), stored in self.aws.objects.items() if bucket == UPLOADS}
         answer = perform()
+        task = getattr(getcurrent(), "task", None)
+        if operation == "HeadObject":
+            self.world.looked_at[task] = [stored for stored in uploads.values() if stored.etag == answer["ETag"]]
         try:
             self._check_change(operation, uploads)
         except AssertionError as error:
@@ -478,11 +537,16 @@ class Jobs(RuleBasedStateMachine):
         arrow = (before and before.status, after.status)
         assert arrow in ARROWS, f"{before} -> {after}"
         SEEN[arrow] += 1
+        if before and replace(before, sweep_at=after.sweep_at) == after:
+            return  # taken by a sweep
         if before and after.status is Status.PROCESSING:
             if before.status is Status.AWAITING_UPLOAD:
-                assert now < before.expires_at
-            if before.status is Status.FAILED:
-                assert before.retryable
+                assert self._was_uploaded_in_time(before), "an upload that came too late"
+            if before.status is Status.FAILED and not before.retryable:
+                assert before.origin is Origin.API
+                assert self._was_uploaded_in_time(before), "a corrected file that came too late"
+                pins = [(job.upload_etag, job.upload_last_modified) for job in (before, after)]
+                assert pins[0] != pins[1], "the same wrong file once more"
             if before.lease_holder != after.lease_holder and before.status is Status.PROCESSING:
                 assert before.lease_request_id == after.lease_request_id or self._has_ended(before), "still at work"
         if before and before.lease_holder == after.lease_holder:
@@ -506,6 +570,8 @@ class Jobs(RuleBasedStateMachine):
                 assert after.lease_request_id
                 assert after.attempts
                 assert not after.error
+            case Status.READY | Status.CLAIMED if before and before.status is after.status:
+                assert before.result == after.result
             case Status.READY | Status.CLAIMED:
                 assert after.result
                 assert after.source
@@ -519,18 +585,50 @@ class Jobs(RuleBasedStateMachine):
 
     def _check_deletion(self, key: str, stored: StoredObject) -> None:
         """The original goes when its result is safe, or on request."""
-        jobs = [job for job in self.parsed.values() if job.upload_key == key]
-        if any(job.status is Status.PURGED and job.id in self.world.deleted for job in jobs):
-            return
-        done = [job for job in jobs if job.status in (Status.READY, Status.CLAIMED, Status.PURGED)]
-        assert done, f"{key} was deleted and its job is not done"
-        assert not self.service.keep_originals
-        if key == DIRECT_KEY:
-            assert any(job.upload_etag == stored.etag for job in done), "another upload was deleted"
-            quality = 2 if stored.metadata else None
-            assert any(job.conversion.vbr_quality == quality for job in done), (
-                "an upload with other options was deleted"
-            )
+        # S3 deletes by ETag: the same bytes that are put again between a look and its deletion go with it.
+        looked_at = self.world.looked_at.get(getattr(getcurrent(), "task", None), [])
+        deleted = [stored, *(looked for looked in looked_at if looked.etag == stored.etag)]
+        owners = [job for upload in deleted for job in self._owners(key, upload) if self._has_no_use_for(job, upload)]
+        told = [(event, upload is stored) for event, upload in self.world.objects.items() if event.key == key]
+        assert owners, f"{key} was deleted at {self.service.now} and its job is not done: {told}, {self._jobs()}"
+
+    def _owners(self, key: str, stored: StoredObject) -> list[Job]:
+        """Whose upload that was: of an API job whatever lies at its key, of a direct upload what its event told of.
+
+        Within two seconds S3 itself can't tell an upload from the same bytes put there again.
+        """
+        if key != DIRECT_KEY:
+            return [job for job in self.parsed.values() if job.upload_key == key]
+        moment = stored.last_modified.timestamp()
+        told = [
+            event.job_id
+            for event, uploaded in self.world.objects.items()
+            if uploaded is stored
+            or (uploaded.etag == stored.etag and 0 <= moment - uploaded.last_modified.timestamp() <= 3)
+        ]
+        return [self.parsed[job_id] for job_id in told if job_id in self.parsed]
+
+    def _has_no_use_for(self, job: Job, stored: StoredObject) -> bool:
+        if job.status is Status.PURGED and job.id in self.world.deleted:
+            return True
+        is_late = job.origin is Origin.API and not self._was_uploaded_in_time(job, stored)
+        if is_late and job.status in (Status.AWAITING_UPLOAD, Status.FAILED):
+            return True
+        if job.status is Status.EXPIRED and job.result is None:
+            return True
+        if self.service.keep_originals:
+            return False
+        if job.status is Status.FAILED and not job.retryable:
+            pinned = (stored.etag, stored.last_modified.timestamp())
+            return self.service.now >= job.expires_at or (job.upload_etag, job.upload_last_modified) == pinned
+        return job.status in (Status.READY, Status.CLAIMED, Status.PURGED, Status.EXPIRED)
+
+    def _was_uploaded_in_time(self, job: Job, stored: StoredObject | None = None) -> bool:
+        return any(
+            event.created_at is not None and event.created_at < job.expires_at
+            for event, uploaded in self.world.objects.items()
+            if event.key == job.upload_key and (stored is None or uploaded is stored)
+        )
 
     def _jobs(self) -> list[Job]:
         return list(self.parsed.values())

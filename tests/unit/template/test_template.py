@@ -25,7 +25,10 @@ SETTINGS: dict[str, type[Settings]] = {
 }
 
 # Read by the libraries, not by our settings.
-OTHER_VARIABLES = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "AWS_ENDPOINT_URL"}
+OTHER_VARIABLES = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "AWS_ENDPOINT_URL"} | {
+    "CALL_TIMEOUT_SECONDS",
+    "CALL_ATTEMPTS",
+}
 
 # Set by Lambda itself.
 LAMBDAS_OWN = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
@@ -172,6 +175,15 @@ class TestFunctions:
         assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
+def lifecycle_days(value: Any, link_hours: str) -> int:
+    """What nested conditions on LinkHours say."""
+    while isinstance(value, dict):
+        condition, then, otherwise = value["Fn::If"]
+        wanted = TEMPLATE["Conditions"][condition]["Fn::Equals"]
+        value = then if wanted == [{"Ref": "LinkHours"}, link_hours] else otherwise
+    return int(value)
+
+
 class TestStorage:
     @pytest.mark.parametrize("name", of_type("AWS::S3::Bucket"))
     def test_buckets_are_private_encrypted_unversioned_and_forget(self, name: str) -> None:
@@ -183,7 +195,8 @@ class TestStorage:
         assert "VersioningConfiguration" not in bucket
         rules = [rule for rule in bucket["LifecycleConfiguration"]["Rules"] if "Prefix" not in rule]
         assert {rule["Status"] for rule in rules} == {"Enabled"}
-        assert 1 in [rule.get("ExpirationInDays") for rule in rules]
+        days = [rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule]
+        assert [lifecycle_days(days[0], hours) for hours in ("0.25", "24", "48", "72", "168")] == [1, 1, 2, 3, 7]
         half = [rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation") for rule in rules]
         assert 1 in half
 
