@@ -62,18 +62,6 @@ _FIRST_VALUES = (
 )
 """What only the first attempt at a direct upload writes."""
 
-_FIRST_VALUES = (
-    "origin",
-    "upload_key",
-    "upload_etag",
-    "filename",
-    "created_at",
-    "expires_at",
-    "delete_at",
-    "conversion",
-)
-"""What only the first attempt at a direct upload writes."""
-
 # Callers send what they like as an id or as a page's start. DynamoDB fails on a key that is too long or a number that
 # is none, and that would look like our fault.
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
