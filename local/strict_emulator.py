@@ -156,13 +156,27 @@ async def _answer(
 
 
 def strict_put_object(bucket_name: str, key: str, body: bytes, headers: dict[str, str]) -> Any:
-    """Where the bucket's owner owns every object there are no ACLs, and a request for one is an error."""
-    acl = headers.get("x-amz-acl", "bucket-owner-full-control")
+    """A single upload, its ACL checked."""
+    return _refused_acl(bucket_name, key, headers) or forgiving_put_object(bucket_name, key, body, headers)
+
+
+def strict_create_multipart_upload(bucket_name: str, key: str, headers: dict[str, str]) -> Any:
+    """The beginning of an upload in parts, its ACL checked."""
+    return _refused_acl(bucket_name, key, headers) or forgiving_create_multipart_upload(bucket_name, key, headers)
+
+
+def _refused_acl(bucket_name: str, key: str, headers: Mapping[str, str]) -> Response | None:
+    """Sending an ACL takes a right, and where the owner owns every object it may only say so."""
+    acl = headers.get("x-amz-acl")
     grants = [name for name in headers if name.startswith("x-amz-grant-")]
     bucket = s3._ensure_bucket(bucket_name)
-    if (acl != "bucket-owner-full-control" or grants) and bucket is not None and s3._bucket_owner_enforced(bucket):
+    if bucket is None or not (acl or grants):
+        return None
+    if not _may("s3:PutObjectAcl", f"arn:aws:s3:::{bucket_name}/{key}", headers, {}):
+        return s3_error(403, "AccessDenied", "Access Denied")
+    if (acl != "bucket-owner-full-control" or grants) and s3._bucket_owner_enforced(bucket):
         return s3_error(400, "AccessControlListNotSupported", "The bucket does not allow ACLs")
-    return forgiving_put_object(bucket_name, key, body, headers)
+    return None
 
 
 def strict_get_object(
@@ -226,6 +240,7 @@ def hook(module: Any, name: str, replacement: Callable[..., Any]) -> Any:
 
 forgiving_app = hook(emulator, "app", strict_app)
 forgiving_put_object = hook(s3, "_put_object", strict_put_object)
+forgiving_create_multipart_upload = hook(s3, "_create_multipart_upload", strict_create_multipart_upload)
 forgiving_get_object = hook(s3, "_get_object", strict_get_object)
 forgiving_head_object = hook(s3, "_head_object", strict_head_object)
 prompt_delivery = hook(s3, "_deliver_event_to_lambda", late_delivery)

@@ -7,11 +7,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 from local.stack import EmbeddedAws
 from tests.e2e import sounds
 from tests.e2e.browser import chromium, visitor
-from tests.e2e.service import Service, until
+from tests.e2e.service import WAIT_SECONDS, Service, until
 
 SITE = "https://app.example"
 
@@ -114,4 +115,25 @@ def test_the_page_uploads_to_another_origin_that_allows_one_web_site(other: Serv
         assert window.complaints == []
 
     assert ready["source"]["size_bytes"] == wav.stat().st_size
+    other.delete(job["id"])
+
+
+def test_the_page_says_that_the_browser_may_not_send_instead_of_trying_for_ever(other: Service, files: Path) -> None:
+    wav = sounds.song(files / "shut-out.wav")
+    job = other.create_job(wav.name, size_bytes=wav.stat().st_size)
+    s3, bucket = other.stack.admin.client("s3"), other.uploads
+    rules = s3.get_bucket_cors(Bucket=bucket)["CORSRules"]
+    s3.put_bucket_cors(
+        Bucket=bucket, CORSConfiguration={"CORSRules": [{**rule, "AllowedOrigins": [SITE]} for rule in rules]}
+    )
+
+    with chromium() as browser, visitor(browser) as window:
+        window.page.goto(job["link"])
+        window.page.locator("input[type=file]").first.set_input_files(wav)
+        expect(window.page.get_by_text("Your browser was not allowed to send the file").first).to_be_visible(
+            timeout=WAIT_SECONDS * 1000
+        )
+        expect(window.page.locator("input[type=file]").first).to_be_attached()
+
+    s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": rules})
     other.delete(job["id"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,12 +67,15 @@ def test_a_missing_object_is_forbidden_to_whoever_may_not_list(service: Service,
     assert refusal(lambda: owner.get_object(Bucket=bucket, Key="missing")) == (404, "NoSuchKey")
 
 
-def test_acl_headers_are_refused_where_the_owner_owns_all(bucket: str, reader: Any) -> None:
-    assert refusal(lambda: reader.put_object(Bucket=bucket, Key="acl", Body=b"x", ACL="private")) == (
-        400,
-        "AccessControlListNotSupported",
-    )
-    reader.put_object(Bucket=bucket, Key="acl", Body=b"x", ACL="bucket-owner-full-control")
+def test_acl_headers_are_refused_where_the_owner_owns_all(service: Service, bucket: str, reader: Any) -> None:
+    owner = service.stack.admin.client("s3")
+
+    for upload in (owner.put_object, owner.create_multipart_upload):
+        answer = refusal(partial(upload, Bucket=bucket, Key="acl", ACL="private"))
+        assert answer == (400, "AccessControlListNotSupported")
+    owner.put_object(Bucket=bucket, Key="acl", ACL="bucket-owner-full-control")
+    without_the_right = partial(reader.put_object, Bucket=bucket, Key="acl", ACL="bucket-owner-full-control")
+    assert refusal(without_the_right) == (403, "AccessDenied")
 
 
 def test_an_upload_in_chunks_of_http_is_not_implemented(service: Service, bucket: str, reader: Any) -> None:

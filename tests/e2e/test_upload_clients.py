@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,15 +43,35 @@ def long_song(files: Path) -> Path:
     return path
 
 
+def uploader(service: Service) -> tuple[str, str]:
+    """The keys of a new user with the rights that docs/clients.md names, and no others."""
+    iam, name = service.stack.admin.client("iam"), f"uploader-{uuid.uuid4()}"
+    allowed = {
+        "Effect": "Allow",
+        "Action": ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"],
+        "Resource": f"arn:aws:s3:::{service.uploads}/*",
+    }
+    iam.create_user(UserName=name)
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="upload",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return key["AccessKeyId"], key["SecretAccessKey"]
+
+
 def put(service: Service, folder: Path, client: str, *changes: tuple[str, str], **variables: str) -> None:
     """Type a client's command of docs/clients.md, changed as given. It knows no settings but the endpoint's address."""
     if shutil.which(client) is None:
         pytest.skip(f"{client} is not installed")
     access = service.stack.access
     host = urlsplit(access.endpoint_url).netloc
+    access_key_id, secret_access_key = uploader(service)
+    variables |= {"AWS_ACCESS_KEY_ID": access_key_id, "AWS_SECRET_ACCESS_KEY": secret_access_key}
     settings = {
-        "access_key": access.access_key_id,
-        "secret_key": access.secret_access_key,
+        "access_key": access_key_id,
+        "secret_key": secret_access_key,
         "bucket_location": access.region,
         "host_base": host,
         "host_bucket": host,

@@ -74,6 +74,7 @@ async function sendInParts() {
     mine.abort.abort();
     if (error instanceof PartsRefused) return refusedParts(mine, error);
     if (error.name === "NotReadableError" || error.name === "NotFoundError") return refuse(texts.upload.changed);
+    if (error.status === 0 && isShutOut(mine)) return refuse(texts.upload["not-allowed"]);
     breakOff();
   }
 }
@@ -144,6 +145,7 @@ async function sendPart(mine, number, { method, url, headers }) {
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value);
     xhr.upload.addEventListener("progress", (event) => {
       changedAt = performance.now();
+      mine.taken ||= event.loaded > 0;
       mine.under.set(number, event.loaded);
       noteProgress(mine);
     });
@@ -151,7 +153,7 @@ async function sendPart(mine, number, { method, url, headers }) {
       clearInterval(watch);
       mine.abort.signal.removeEventListener("abort", stop);
       if (xhr.status >= 200 && xhr.status < 300) resolve();
-      else reject(new Error(`part ${number}: status ${xhr.status}`));
+      else reject(Object.assign(new Error(`part ${number}: status ${xhr.status}`), { status: xhr.status }));
     });
     xhr.send(piece);
   });

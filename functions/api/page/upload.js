@@ -57,6 +57,8 @@ function begin(file) {
   sendAgain();
 }
 
+const TRIES_WITHOUT_A_BYTE = 4;
+
 // S3 says 400 to an upload that stalled, and it is the only 400 that another try can mend.
 function canPass({ status, responseText }) {
   return status >= 500 || (status === 400 && responseText.includes("<Code>RequestTimeout</Code>"));
@@ -85,6 +87,7 @@ async function send() {
   xhr.upload.addEventListener("progress", (event) => {
     if (transfer !== mine) return;
     mine.loaded = event.loaded;
+    mine.taken ||= event.loaded > 0;
     mine.changedAt = performance.now();
     mine.samples.push([mine.changedAt, event.loaded]);
     while (mine.samples.length > 2 && mine.changedAt - mine.samples[0][0] > 8000) mine.samples.shift();
@@ -101,7 +104,11 @@ async function send() {
     } else if (canPass(xhr) && mine.tries < 5) breakOff();
     else refuse(`The upload was refused (${xhr.status}). Please choose the file again.`);
   });
-  xhr.addEventListener("error", () => { if (transfer === mine) breakOff(); });
+  xhr.addEventListener("error", () => {
+    if (transfer !== mine) return;
+    if (isShutOut(mine)) refuse(texts.upload["not-allowed"]);
+    else breakOff();
+  });
   mine.watch = setInterval(() => {
     if (performance.now() - mine.changedAt < 60000) return;
     mine.xhr = null;
@@ -109,6 +116,12 @@ async function send() {
     xhr.abort();
   }, 5000);
   xhr.send(mine.file);
+}
+
+// The service answers, and S3 has not taken a byte several times: the browser may not send there (CORS), and never will.
+function isShutOut(mine) {
+  mine.untaken = mine.taken ? 0 : (mine.untaken ?? 0) + 1;
+  return mine.untaken >= TRIES_WITHOUT_A_BYTE && navigator.onLine;
 }
 
 function breakOff() {
