@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 from steps import CannotBuild, StepFailed, Steps, say
 
 SUITE = "trixie"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")  # of the package ARCHIVE_KEYS
 ETC_APT = Path("/etc/apt")
+ARCHIVE_KEYS = "debian-archive-keyring"
 APT_LISTS = Path("/var/lib/apt/lists")
 LISTS_ARE_OLD_AFTER_SECONDS = 24 * 3600
 
@@ -138,8 +139,8 @@ class SourceArchive:
         """Fetch the signed indexes."""
         self._steps.run(["apt-get", *self._options, "update"], cwd=self._folder)
 
-    def fetch(self, package: str) -> str:
-        """Unpack the newest source of `package`, with Debian's patches, in the folder `package`; its version.
+    def download(self, package: str) -> str:
+        """Download the newest source of `package`; its version.
 
         A mirror that is being updated lists a version shortly before it has the files. Then the
         version before it is taken, and said so.
@@ -153,9 +154,15 @@ class SourceArchive:
                     raise
                 say(f"the mirror lists {package} {version} but does not have it; trying the version before it")
                 continue
-            self._unpack(package, version)
             return version
         raise StepFailed(f"the mirror has no source package {package} in {SUITE}.")
+
+    def unpack(self, package: str, version: str) -> None:
+        """Unpack a source that was downloaded, with Debian's patches, in the folder `package`."""
+        # --no-check: apt has verified the .dsc against the signed index already, by hash.
+        without_epoch = version.split(":", 1)[-1]
+        dsc = f"{package}_{without_epoch}.dsc"
+        self._steps.run(["dpkg-source", "--no-check", "-x", dsc, package], cwd=self._folder)
 
     def _apt_source(self, package: str, version: str) -> None:
         command = ["apt-get", *self._options, "source", "--download-only", "--only-source"]
@@ -166,12 +173,6 @@ class SourceArchive:
         listing = self._steps.run(["apt-cache", *self._options, "showsrc", "--only-source", package], cwd=self._folder)
         versions = set(re.findall(r"(?m)^Version: (\S+)$", listing))
         return sorted(versions, key=functools.cmp_to_key(compare_versions), reverse=True)
-
-    def _unpack(self, package: str, version: str) -> None:
-        # --no-check: apt has verified the .dsc against the signed index already, by hash.
-        without_epoch = version.split(":", 1)[-1]
-        dsc = f"{package}_{without_epoch}.dsc"
-        self._steps.run(["dpkg-source", "--no-check", "-x", dsc, package], cwd=self._folder)
 
 
 def compare_versions(left: str, right: str) -> int:
@@ -197,7 +198,7 @@ def tools_to_install(cross_packages: Mapping[Path, str]) -> list[str]:
     if not any(Path("/usr/lib").glob("*/libc.a")):
         missing.append("libc6-dev")
     if not KEYRING.is_file():
-        missing.append("debian-archive-keyring")
+        missing.append(ARCHIVE_KEYS)
     if missing and os.geteuid() != 0:
         raise CannotBuild(f"build tools are missing; type: sudo apt-get install {' '.join(missing)}")
     return missing

@@ -8,10 +8,11 @@ itself, whatever flags the caller forgets.
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from debian import SUITE, Mirror, SourceArchive, find_mirror, install_packages, tools_to_install
+from debian import ARCHIVE_KEYS, SUITE, Mirror, SourceArchive, find_mirror, install_packages, tools_to_install
 from steps import StepFailed, Steps
 
 HERE = Path(__file__).resolve().parent
@@ -20,6 +21,20 @@ LAME_FRAMES = "lame-frames.c"
 
 # A change in one of these makes a new build; nothing else in this folder has a say in the binaries.
 RECIPE_FILES = ("debian.py", LAME_FRAMES, *LAME_PATCHES, "recipe.py", "steps.py")
+
+PACKAGES = ("ffmpeg", "lame", "libsoxr", "zlib")
+
+# On two idle cores; for the bar on a terminal, as is the number of files that FFmpeg's make compiles, about.
+USUAL_SECONDS = {
+    "sources": 8.0,
+    "unpacking": 3.0,
+    "zlib": 2.0,
+    "libsoxr": 5.0,
+    "lame": 10.0,
+    "ffmpeg-configure": 12.0,
+    "ffmpeg-make": 60.0,
+}
+FFMPEG_OBJECTS = 400
 
 COMPONENTS = {
     "protocol": "file pipe fd",
@@ -131,7 +146,7 @@ class Build:
         self.target = target
         self.supplies = supplies
         self.work = work
-        self.steps = Steps(work)
+        self.steps = Steps(work, sum(USUAL_SECONDS.values()))
         self.prefix = work / "prefix"
         self.sources = work / "sources"
         self.result = work / "result"
@@ -143,30 +158,52 @@ class Build:
         steps = self.steps
         for folder in (self.prefix, self.sources, self.result):
             folder.mkdir()
-        if self.supplies.tools:
-            with steps.step(f"tools ({', '.join(self.supplies.tools)})"):
-                install_packages(steps, self.supplies.tools)
-        with steps.step(f"sources from Debian {SUITE}"):
-            archive = SourceArchive(steps, self.sources, self.supplies.mirror)
-            archive.update()
-            for package in ("ffmpeg", "lame", "libsoxr", "zlib"):
-                self.versions[package] = archive.fetch(package)
-        with steps.step(f"zlib {self.versions['zlib']}"):
-            self._zlib()
-        with steps.step(f"libsoxr {self.versions['libsoxr']}"):
-            self._libsoxr()
-        with steps.step(f"lame {self.versions['lame']}"):
-            self._lame()
-            self._lame_frames()
-        with steps.step(f"ffmpeg-configure {self.versions['ffmpeg']}"):
-            self._configure_ffmpeg()
-        with steps.step(f"ffmpeg-make {self.versions['ffmpeg']}"):
-            self._make_ffmpeg()
-        with steps.step("check"):
-            self._write_papers()
-            if self.target.is_native:
-                self._check()
+        with steps.bar():
+            getting = (self._install_tools, self._download_sources)
+            if ARCHIVE_KEYS in self.supplies.tools:
+                for get in getting:
+                    get()
+            else:
+                steps.side_by_side(*getting)
+            self._step("unpacking", self._unpack_sources)
+            steps.side_by_side(
+                lambda: self._step("zlib", self._zlib),
+                lambda: self._step("libsoxr", self._libsoxr),
+                lambda: self._step("lame", self._lame, self._lame_frames),
+            )
+            self._step("ffmpeg-configure", self._configure_ffmpeg)
+            self._step("ffmpeg-make", self._make_ffmpeg, fraction=self._compiled_fraction)
+            self._step("check", self._write_papers, *([self._check] if self.target.is_native else []))
         return self.result
+
+    def _step(self, name: str, *tasks: Callable[[], None], fraction: Callable[[], float] | None = None) -> None:
+        """Do one step of the build; its name begins with that of the package, if it is about one."""
+        title = f"{name} {self.versions.get(name.split('-')[0], '')}".rstrip()
+        with self.steps.step(title, USUAL_SECONDS.get(name, 0.0), fraction):
+            for task in tasks:
+                task()
+
+    def _install_tools(self) -> None:
+        if self.supplies.tools:
+            self._step(
+                f"tools ({', '.join(self.supplies.tools)})",
+                lambda: install_packages(self.steps, self.supplies.tools),
+            )
+
+    def _download_sources(self) -> None:
+        with self.steps.step(f"sources from Debian {SUITE}", USUAL_SECONDS["sources"]):
+            self.archive = SourceArchive(self.steps, self.sources, self.supplies.mirror)
+            self.archive.update()
+            for package in PACKAGES:
+                self.versions[package] = self.archive.download(package)
+
+    def _unpack_sources(self) -> None:
+        for package in PACKAGES:
+            self.archive.unpack(package, self.versions[package])
+
+    def _compiled_fraction(self) -> float:
+        """How much of FFmpeg is compiled, by its object files."""
+        return sum(1 for _ in (self.sources / "ffmpeg").rglob("*.o")) / FFMPEG_OBJECTS
 
     def _zlib(self) -> None:
         source = self.sources / "zlib"
