@@ -15,12 +15,14 @@ import requests
 
 from tests.audio import synth
 from tests.audio.measure import streams
+from tests.runtime.artefacts import size_bytes
 
 PROJECT = Path(__file__).resolve().parents[2]
 STACK_FILE = PROJECT / ".local" / "stack.json"
 ENVIRONMENT_FILE = PROJECT / ".local" / "env"
 SAMPLE = PROJECT / ".local" / "sample.wav"
 SECONDS_ALLOWED = 300.0
+PACKAGES_BUDGET_BYTES = 150_000_000
 
 
 @pytest.fixture
@@ -54,6 +56,7 @@ def test_make_run_goes_the_whole_way(tmp_path: Path, environment: dict[str, str]
     assert re.search(r"0:03 of audio at \d+ times real time$", last)
     assert "\x1b" not in done.stdout, "no colours and no bars where there is no terminal"
     assert "WARNING" not in done.stderr
+    assert size_bytes(PROJECT / ".venv-run") < PACKAGES_BUDGET_BYTES
 
 
 def test_make_run_tells_why_a_file_is_not_taken(tmp_path: Path, environment: dict[str, str]) -> None:
