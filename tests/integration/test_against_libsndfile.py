@@ -31,11 +31,10 @@ def _reference(case: Case) -> Samples:
     return samples
 
 
-# Not right yet.
-_OPEN = re.compile(
-    r"(RIFF|RIFX|RF64|BW64|W64)-extensible-(?!(?P<bits>\d+)-in-(?P=bits)|float)"
-    r"|RIFX-(extensible|float|a-law|mu-law)|AIFC-(sowt-(8|20|24|28|32)|42ni|23ni)"
-    r"|WAV (ALAW|ULAW|IMA_ADPCM|MS_ADPCM|FLOAT|DOUBLE) BIG|AIFF PCM_(24|32) LITTLE"
+# ffmpeg's demuxers read these wrongly or not at all: refused by name.
+_NOT_TAKEN = re.compile(
+    r"RIFX-(extensible|float|a-law|mu-law)|AIFC-(sowt-(8|20|24|28|32)|42ni|23ni)"
+    r"|WAV (ALAW|ULAW|IMA_ADPCM|MS_ADPCM) BIG|AIFF PCM_(24|32) LITTLE"
 )
 
 
@@ -43,10 +42,12 @@ _OPEN = re.compile(
 def test_generated_headers(tmp_path: Path, kind: str) -> None:
     faults = {}
     for case in HEADERS[kind]():
-        if _OPEN.match(case.name):
-            continue
         source = tmp_path / "source"
         source.write_bytes(case.content)
+        if _NOT_TAKEN.match(case.name):
+            with pytest.raises(UnsupportedFormat):
+                run_engine(source)
+            continue
         try:
             run = run_engine(source)
         except FileError as error:
@@ -97,7 +98,7 @@ def _written(path: Path, name: str) -> Path:
 def test_what_libsndfile_writes(tmp_path: Path, kind: str) -> None:
     faults = {}
     for name in _JUDGED:
-        if not name.startswith(f"{kind} ") or _REFUSED.match(name) or _OPEN.match(name):
+        if not name.startswith(f"{kind} ") or _REFUSED.match(name) or _NOT_TAKEN.match(name):
             continue
         source = _written(tmp_path / "source", name)
         reference, sample_rate = read_with_libsndfile(source.read_bytes())
@@ -112,7 +113,7 @@ def test_what_libsndfile_writes(tmp_path: Path, kind: str) -> None:
     assert faults == {}
 
 
-@pytest.mark.parametrize("name", [name for name in _JUDGED if _REFUSED.match(name)])
+@pytest.mark.parametrize("name", [name for name in _JUDGED if _REFUSED.match(name) or _NOT_TAKEN.match(name)])
 def test_what_libsndfile_writes_and_is_not_taken(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnsupportedFormat):
         run_engine(_written(tmp_path / "source", name))

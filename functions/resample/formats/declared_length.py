@@ -13,7 +13,7 @@ import re
 import struct
 from collections.abc import Callable
 
-from audiojobs.errors import NoAudio
+from audiojobs.errors import NoAudio, UnsupportedFormat
 from resample.formats import coded_lengths
 from resample.formats.containers import HEAD_BYTES, Container
 from resample.formats.declared import NOTHING, Declared
@@ -57,6 +57,7 @@ def _aiff(read: Reader, size_bytes: int, start: int) -> Declared:
         if chunk.name == b"COMM":
             fields = read(chunk.offset, 22)
             compression = fields[18:22] if is_aifc else b"NONE"
+            _refuse_swapped_samples(compression, struct.unpack(">H", fields[6:8])[0])
             sample_rate = _extended(fields[8:18])
             if _AIFF_PCM.fullmatch(compression):
                 sample_frames = struct.unpack(">I", fields[2:6])[0]
@@ -68,6 +69,15 @@ def _aiff(read: Reader, size_bytes: int, start: int) -> Declared:
     if sample_frames is not None and ((not sample_frames and has_data) or is_placeholder(sample_frames)):
         sample_frames = None
     return Declared(sample_frames, sample_rate, 0, missing)
+
+
+def _refuse_swapped_samples(compression: bytes, bits: int) -> None:
+    """ffmpeg reads little-endian samples of any width as if they had 16 bits, which is noise."""
+    if (compression == b"sowt" and not 8 < bits <= 16) or compression in (b"42ni", b"42n1", b"23ni"):
+        raise UnsupportedFormat(
+            f"The samples in this AIFF-C file are little-endian and have {bits} bits; that is not supported."
+            " Please export it as an ordinary AIFF or WAV file."
+        )
 
 
 def _extended(ten_bytes: bytes) -> int | None:
