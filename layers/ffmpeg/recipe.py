@@ -18,9 +18,10 @@ from steps import StepFailed, Steps
 HERE = Path(__file__).resolve().parent
 LAME_PATCHES = tuple(f"lame-patches/{path.name}" for path in sorted((HERE / "lame-patches").glob("*.patch")))
 LAME_FRAMES = "lame-frames.c"
+FFMPEG_PATCHES = ("ffmpeg-speex.patch",)
 
 # A change in one of these makes a new build; nothing else in this folder has a say in the binaries.
-RECIPE_FILES = ("debian.py", LAME_FRAMES, *LAME_PATCHES, "recipe.py", "steps.py")
+RECIPE_FILES = ("debian.py", LAME_FRAMES, *LAME_PATCHES, *FFMPEG_PATCHES, "recipe.py", "steps.py")
 
 PACKAGES = ("ffmpeg", "lame", "libsoxr", "zlib")
 
@@ -273,6 +274,8 @@ class Build:
 
     def _configure_ffmpeg(self) -> None:
         """Relative paths only: FFmpeg keeps its configuration in the binary, for everyone to read."""
+        for patch in FFMPEG_PATCHES:
+            self.steps.run(["patch", "-p1", "-i", HERE / patch], cwd=self.sources / "ffmpeg")
         self.steps.run(
             [
                 "./configure",
@@ -332,7 +335,7 @@ class Build:
         for package, names in texts.items():
             for name in (*names, "debian/copyright"):
                 shutil.copy(self.sources / package / name, licenses / f"{package}-{Path(name).name}")
-        for patch in LAME_PATCHES:
+        for patch in (*LAME_PATCHES, *FFMPEG_PATCHES):
             shutil.copy(HERE / patch, licenses)
 
     def _check(self) -> None:

@@ -154,8 +154,10 @@ def _with(program: str, *arguments: str, suffix: str, sample_rate: int, channels
         (_with("mpcenc", "--thumb", suffix=".mpc", sample_rate=32_000, channels=1), "musepack8", 0.06),
         (_with("speexenc", "--narrowband", suffix=".spx", sample_rate=8_000, channels=1), "speex", 0.04),
         (_with("speexenc", "--narrowband", suffix=".spx", sample_rate=8_000, channels=2), "speex", 0.04),
+        (_with("speexenc", "--wideband", suffix=".spx", sample_rate=16_000, channels=1), "speex", 0.04),
+        (_with("speexenc", "--ultra-wideband", suffix=".spx", sample_rate=32_000, channels=1), "speex", 0.04),
     ],
-    ids=["musepack", "musepack-mono", "speex", "speex-stereo"],
+    ids=["musepack", "musepack-mono", "speex", "speex-stereo", "speex-wide", "speex-ultra-wide"],
 )
 def test_encoders_of_their_own(tmp_path: Path, make: Callable[[Path], Path], codec: str, longer_seconds: float) -> None:
     run = run_engine(make(tmp_path))
