@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
@@ -155,6 +158,22 @@ async def _answer(
 # What S3 answers otherwise.
 
 
+_making_event: ContextVar[bool] = ContextVar("making_event", default=False)
+
+
+def last_modified_rounded_up() -> str:
+    """Now in whole seconds, the next one that begins: what S3 shows may be ahead of every other clock."""
+    if _making_event.get():  # events tell the time in milliseconds
+        return str(precise_time())
+    return datetime.fromtimestamp(math.ceil(time.time()), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def event_with_precise_time(*arguments: Any, **options: Any) -> None:
+    """Make and deliver an event. It has a thread and a context of its own."""
+    _making_event.set(True)
+    fire_event(*arguments, **options)
+
+
 def strict_put_object(bucket_name: str, key: str, body: bytes, headers: dict[str, str]) -> Any:
     """A single upload, its ACL checked."""
     return _refused_acl(bucket_name, key, headers) or forgiving_put_object(bucket_name, key, body, headers)
@@ -232,7 +251,7 @@ def hook(module: Any, name: str, replacement: Callable[..., Any]) -> Any:
     """Put `replacement` in place of a function of the emulator that takes the same parameters. Returns the function."""
     original = getattr(module, name)
     wanted, given = inspect.signature(original).parameters, inspect.signature(replacement).parameters
-    if list(wanted) != list(given):
+    if list(wanted) != list(given) and list(given) != ["arguments", "options"]:
         raise TypeError(f"{module.__name__}.{name}{inspect.signature(original)} is not what the hook was made for.")
     setattr(module, name, replacement)
     return original
@@ -244,6 +263,8 @@ forgiving_create_multipart_upload = hook(s3, "_create_multipart_upload", strict_
 forgiving_get_object = hook(s3, "_get_object", strict_get_object)
 forgiving_head_object = hook(s3, "_head_object", strict_head_object)
 prompt_delivery = hook(s3, "_deliver_event_to_lambda", late_delivery)
+precise_time = hook(s3, "now_iso", last_modified_rounded_up)
+fire_event = hook(s3, "_fire_s3_event", event_with_precise_time)
 
 if __name__ == "__main__":
     emulator.main()

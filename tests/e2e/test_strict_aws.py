@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,6 +58,29 @@ def refusal(call: Any) -> tuple[int, str]:
         call()
     response = refused.value.response
     return response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]
+
+
+def test_last_modified_is_in_whole_seconds_and_ahead_of_the_clock(service: Service, bucket: str) -> None:
+    s3 = service.stack.admin.client("s3")
+    time.sleep(1.05 - time.time() % 1)  # not at the very end of a second
+    before = time.time()
+
+    s3.put_object(Bucket=bucket, Key="now", Body=b"x")
+
+    shown = s3.head_object(Bucket=bucket, Key="now")["LastModified"].timestamp()
+    assert shown == math.ceil(shown) >= before
+    assert shown == s3.list_objects_v2(Bucket=bucket, Prefix="now")["Contents"][0]["LastModified"].timestamp()
+
+
+def test_events_tell_the_time_in_milliseconds(service: Service) -> None:
+    s3 = service.stack.aws.client("s3")
+    before = time.time()
+    s3.put_object(Bucket=service.uploads, Key="strict/time", Body=b"no audio")
+
+    record = service.notifications("strict/time")[0]["Records"][0]
+
+    told = datetime.fromisoformat(record["eventTime"]).astimezone(UTC).timestamp()
+    assert before - 0.002 <= told <= time.time()
 
 
 def test_a_missing_object_is_forbidden_to_whoever_may_not_list(service: Service, bucket: str, reader: Any) -> None:
