@@ -52,10 +52,11 @@ def service(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def listen_to_events(stack: EmbeddedAws) -> str:
-    """Send the service's events to a queue, as anybody would who wants to be told. Returns the queue's URL."""
+    """Send the events of conversions that ended to a queue, as anybody would who wants to be told. Returns its URL."""
     queue, arn = new_queue(stack, "events")
     events = stack.admin.client("events")
-    events.put_rule(Name="audio", EventPattern=json.dumps({"source": ["audio-resampler"]}))
+    pattern = {"source": ["audio-resampler"], "detail-type": ["Job Ready", "Job Failed"]}
+    events.put_rule(Name="audio", EventPattern=json.dumps(pattern))
     events.put_targets(Rule="audio", Targets=[{"Id": "queue", "Arn": arn}])
     return queue
 

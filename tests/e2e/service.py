@@ -284,8 +284,10 @@ class Service:
         def look() -> dict[str, Any] | None:
             for event in self._received(self.events_queue):
                 self.remember(event["detail"]["link"] or "")
-                assert event["detail"]["job"]["id"] not in self._events, "announced twice"
-                self._events[event["detail"]["job"]["id"]] = event
+                told = event["detail"]["job"]["id"]
+                before = self._events.get(told, {}).get("detail-type")
+                assert event["detail-type"] != before, "announced twice"
+                self._events[told] = event
             return self._events.get(job_id)
 
         return until(look, f"the event of job {job_id}")
