@@ -15,8 +15,10 @@ from audiojobs.job import Notice, Result, Source
 from resample.engine.encode import encode
 from resample.engine.encode_task import EncodeTask
 from resample.engine.ffmpeg.messages import FfmpegReport
-from resample.engine.ffmpeg.probe import probe
+from resample.engine.ffmpeg.probe import cover_warning, probe
 from resample.engine.ffmpeg.probe_result import ProbeResult
+from resample.engine.id3_tag import id3_frames_of, write_frames
+from resample.engine.mixdown import is_mixed_down, measure_mixdown
 from resample.engine.mp3_file import Mp3Summary
 from resample.engine.progress import Progress
 from resample.engine.streamed_source import StreamedSource
@@ -33,14 +35,17 @@ from resample.formats.containers import Container
 from resample.formats.declared import Declared
 from resample.formats.declared_length import declared_length
 from resample.formats.last_frame import LastFrame, last_frame
+from resample.formats.mp4_protection import is_protected
 from resample.formats.pcm_samples import coded_sound, right_justified_gain
 from resample.formats.reader import file_reader
+from resample.formats.tags import kept_tags, own_tags, unreadable_covers
 
 # Three times what one core makes of silence in mono, so that only what is hopeless is refused.
 _FASTEST_SAMPLE_FRAMES_A_SECOND = 50_000_000
 _SOUND_SECONDS_A_SECOND = 20
 """What even the smallest function makes of music. Whoever was as fast and ran out of time would do so again."""
 
+_TAG_PADDING_BYTES = 512
 _FETCHING_SHARE = 0.1  # of the progress
 _SURPLUS_SECONDS = 0.001
 
@@ -88,17 +93,20 @@ def convert(
         folder = Path(name)
         source, outline, on_progress = _fetch_or_stream(source, container, folder, deadline, on_progress)
         declared = _read_declared_length(outline, container, conversion)
+        _refuse_protected(outline, container)
         probed = _probe(outline, container, declared, folder, deadline)
         probed, declared = _look_at_samples(outline, probed, declared)
+        tag_frames, probed = _read_tags(outline, container, probed)
         expected_seconds = declared.duration_seconds or probed.duration_seconds
         if not conversion.allow_partial:
             _refuse_endless(expected_seconds, conversion, seconds=encoders * (deadline - time.monotonic()))
-        task = EncodeTask(source, container, probed, conversion, destination, folder, deadline)
+        task = _measured(EncodeTask(source, container, probed, conversion, destination, folder, deadline))
         report = _encode(task, Progress(expected_seconds, on_progress), encoders, started)
         size_bytes = outline.stat().st_size
         ending = _ending(outline, container)
 
     written = check_result(task, report, declared)
+    write_frames(destination, tag_frames)
     shortfall = find_shortfall(report, written, declared, probed, container)
     is_piece = shortfall is not None and is_cut_between_frames(report, declared, ending)
     if shortfall and not is_piece and not conversion.allow_partial:
@@ -112,7 +120,7 @@ def convert(
     return Converted(
         source=_source(container, probed, size_bytes, _source_seconds(declared, written, shortfall)),
         result=_result(written, conversion),
-        warnings=(*warnings, *surplus_warnings(declared)),
+        warnings=(*task.probed.warnings, *warnings, *surplus_warnings(declared)),
         is_fallback=report.is_fallback,
     )
 
@@ -161,6 +169,36 @@ def _probe(file: Path, container: Container, declared: Declared, folder: Path, d
         if declared.missing_bytes:
             raise TruncatedAudio("The file is cut off, and the part that is there cannot be decoded.") from error
         raise
+
+
+def _refuse_protected(file: Path, container: Container) -> None:
+    if container.name != "mp4":
+        return
+    with file_reader(file) as read:
+        if is_protected(read, file.stat().st_size, container.audio_offset):
+            raise UnsupportedFormat(
+                "The sound in this file is encrypted (DRM protected), so it cannot be decoded here."
+                " Please send a copy without protection."
+            )
+
+
+def _read_tags(file: Path, container: Container, probed: ProbeResult) -> tuple[bytes, ProbeResult]:
+    """The ID3v2 frames of the result, and what is known of the source: with room for them, and covers that are lost."""
+    with file_reader(file) as read:
+        own = own_tags(read, file.stat().st_size, container)
+        covers = unreadable_covers(read) if probed.cover_index is None and not probed.warnings else []
+    frames = id3_frames_of(kept_tags(probed.tags, own))
+    warnings = (*probed.warnings, *(cover_warning(kind) for kind in covers[:1]))
+    return frames, replace(probed, tag_bytes=len(frames) + _TAG_PADDING_BYTES, warnings=warnings)
+
+
+def _measured(task: EncodeTask) -> EncodeTask:
+    """The same task with the gain that its mix needs, where channels are mixed down."""
+    if not is_mixed_down(task):
+        return task
+    gain, warnings = measure_mixdown(task)
+    probed = task.probed
+    return replace(task, probed=replace(probed, mix_gain=gain, warnings=(*probed.warnings, *warnings)))
 
 
 def _look_at_samples(file: Path, probed: ProbeResult, declared: Declared) -> tuple[ProbeResult, Declared]:

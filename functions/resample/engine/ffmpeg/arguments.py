@@ -8,7 +8,8 @@ The filter chain is made so that any input gives what the encoder can take:
   180 dB below full scale.
 - The resampler is soxr with 28 bits of precision: no alias above -150 dB. Without it a tone at 17 kHz comes back at
   15 kHz, 26 dB down.
-- More than two channels are mixed down with weights that add up to 1, so that nothing clips.
+- More than two channels are mixed down with the weights of ITU-R BS.775, and turned down by what clipping demands:
+  :mod:`resample.engine.mixdown` measures that.
 - LAME turns the volume down at constant bit rates below 256 kbit/s, by up to 0.45 dB (the ``scale`` column of its
   presets.c; there is no option). It is turned up by as much before: the level of a file stays what it was.
 """
@@ -45,6 +46,8 @@ _MIXABLE_LAYOUTS = re.compile(
     r"|6\.1(\((back|front)\))?|7\.0(\(front\))?|7\.1(\((wide|wide-side)\))?|octagonal"
 )
 
+_UNLIMITED = 1000  # the weights of ITU-R BS.775 as they are
+
 _UNMIXED = {1: ["c0=c0"], 2: ["c0=c0+1e-20*c1", "c1=c1+1e-20*c0"]}
 
 
@@ -75,8 +78,8 @@ def encode_command(
     return [
         *(program, *_REPORTING, "-progress", "pipe:1", "-stats_period", "0.5"),
         *_decoder_arguments(source, container, probed),
-        *("-map", "0:a:0", "-filter:a", filter_chain(container, probed, conversion)),
-        *_mp3_arguments(container, probed, conversion, destination),
+        *_sound_arguments(container, probed, conversion, "encoded"),
+        *_mp3_arguments(probed, conversion, destination),
     ]
 
 
@@ -95,15 +98,51 @@ def decode_command(
     Raw PCM (``f32le``) goes to the file descriptor ``pcm``; ``head`` is a short MP3 of the same beginning, with the
     tags and the cover. On stderr, each line with its level, what went wrong.
     """
-    chain = filter_chain(container, probed, conversion)
     return [
         *(program, *_REPORTING),
         *_decoder_arguments(source, container, probed),
-        *("-map", "0:a:0", "-filter:a", chain, "-codec:a", "pcm_f32le", "-f", "f32le", f"pipe:{pcm}"),
-        *("-map", "0:a:0", "-filter:a", chain, "-t", str(_HEAD_SECONDS)),
+        *_sound_arguments(container, probed, conversion, "pcm"),
+        *("-codec:a", "pcm_f32le", "-f", "f32le", f"pipe:{pcm}"),
+        *_sound_arguments(container, probed, conversion, "head"),
+        *("-t", str(_HEAD_SECONDS)),
         *("-flush_packets", "1"),  # it is read while the PCM still comes
-        *_mp3_arguments(container, probed, conversion, head),
+        *_mp3_arguments(probed, conversion, head),
     ]
+
+
+def measure_command(
+    program: str, source: Path | None, container: Container, probed: ProbeResult, conversion: Conversion
+) -> list[str]:
+    """Decode and mix, and tell on stderr how loud the sound is before and after that."""
+    channels = output_channels(probed, conversion)
+    mix, pan = _mix(probed.channels, probed.channel_layout, channels)
+    clip = _CLIP if _is_float(probed) else ()
+    gain = probed.sample_gain * (_UNCLIP_GAIN if _is_float(probed) else 1.0)
+    unclip = ("aformat=sample_fmts=fltp", f"volume={gain:.9f}:precision=float")
+    statistics = "measure_perchannel=none:measure_overall=Peak_level+RMS_level"
+    chain = [*clip, *unclip, f"astats@before={statistics}", *pan, ":".join(["aresample=out_sample_fmt=fltp", *mix])]
+    return [
+        *(program, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", "-max_error_rate", "1"),
+        *_decoder_arguments(source, container, probed),
+        *_graph_arguments(container, probed, ",".join([*chain, f"astats@after={statistics}"]), "measured"),
+        *("-f", "null", "-"),
+    ]
+
+
+def _sound_arguments(container: Container, probed: ProbeResult, conversion: Conversion, label: str) -> list[str]:
+    return _graph_arguments(container, probed, filter_chain(container, probed, conversion), label)
+
+
+def _graph_arguments(container: Container, probed: ProbeResult, chain: str, label: str) -> list[str]:
+    """The stream through its filters; several mono tracks are merged before, and each has its own gaps filled."""
+    if not probed.mono_tracks:
+        index = "a:0" if probed.stream_index is None else probed.stream_index
+        return ["-map", f"0:{index}", "-filter:a", chain]
+    alike = "aformat=sample_fmts=flt:channel_layouts=mono"  # amerge takes nothing else
+    fill = ",".join([*_FILL_GAPS.get(container.demuxer, ()), alike])
+    tracks = [f"[0:{index}]{fill}[{label}{index}]" for index in probed.mono_tracks]
+    merge = "".join(f"[{label}{index}]" for index in probed.mono_tracks) + f"amerge=inputs={len(probed.mono_tracks)}"
+    return ["-filter_complex", ";".join([*tracks, f"{merge},{chain}[{label}]"]), "-map", f"[{label}]"]
 
 
 def _decoder_arguments(source: Path | None, container: Container, probed: ProbeResult) -> list[str]:
@@ -113,10 +152,10 @@ def _decoder_arguments(source: Path | None, container: Container, probed: ProbeR
     return ["-threads", "1", *decoder, *larger_packets, *to_the_end, *input_arguments(source, container)]
 
 
-def _mp3_arguments(container: Container, probed: ProbeResult, conversion: Conversion, destination: Path) -> list[str]:
+def _mp3_arguments(probed: ProbeResult, conversion: Conversion, destination: Path) -> list[str]:
     return [
         *cover_arguments(probed),
-        *metadata_arguments(container),
+        *metadata_arguments(probed),
         *encoder_arguments(conversion),
         *("-f", "mp3", "-y", f"file:{destination}"),
     ]
@@ -124,14 +163,18 @@ def _mp3_arguments(container: Container, probed: ProbeResult, conversion: Conver
 
 def filter_chain(container: Container, probed: ProbeResult, conversion: Conversion) -> str:
     """From decoded audio to float samples at the rate and with the channels that were asked for."""
-    is_float = not probed.sample_format.startswith(("u8", "s16", "s32", "s64"))
+    is_float = _is_float(probed)
     channels = output_channels(probed, conversion)
     mix, pan = _mix(probed.channels, probed.channel_layout, channels)
     resample = [f"aresample={conversion.sample_rate}", "resampler=soxr", "precision=28", "out_sample_fmt=fltp", *mix]
-    gain = probed.sample_gain * (_UNCLIP_GAIN if is_float else 1.0) / lame_scale(conversion)
+    gain = probed.mix_gain * probed.sample_gain * (_UNCLIP_GAIN if is_float else 1.0) / lame_scale(conversion)
     volume = [] if gain == 1.0 else [f"volume={gain:.9f}:precision=float"]
     filters = [*(_CLIP if is_float else ()), *pan, ":".join(resample), *volume]
-    return ",".join([*_FILL_GAPS.get(container.demuxer, ()), *filters])
+    return ",".join([*(() if probed.mono_tracks else _FILL_GAPS.get(container.demuxer, ())), *filters])
+
+
+def _is_float(probed: ProbeResult) -> bool:
+    return not probed.sample_format.startswith(("u8", "s16", "s32", "s64"))
 
 
 def lame_scale(conversion: Conversion) -> float:
@@ -154,12 +197,10 @@ def cover_arguments(probed: ProbeResult) -> list[str]:
     return ["-map", f"0:{probed.cover_index}", "-codec:v", "copy", "-disposition:v:0", "attached_pic"]
 
 
-def metadata_arguments(container: Container) -> list[str]:
-    """Tags and chapters. ID3v2.3 is what every player reads. Ogg has its tags on the stream."""
-    from_stream = ["-map_metadata:g", "0:s:a:0"] if container.demuxer == "ogg" else ["-map_metadata", "0"]
-    brands = ("major_brand", "minor_version", "compatible_brands") if container.demuxer == "mov" else ()
-    without = [word for name in brands for word in ("-metadata", f"{name}=")]
-    return [*from_stream, *without, "-map_chapters", "0", "-id3v2_version", "3"]
+def metadata_arguments(probed: ProbeResult) -> list[str]:
+    """Chapters, and room for the tags that :mod:`resample.engine.id3_tag` writes. Every player reads ID3v2.3."""
+    room = ["-metadata_header_padding", str(probed.tag_bytes)] if probed.tag_bytes else []
+    return ["-map_metadata", "-1", "-map_chapters", "0", "-id3v2_version", "3", *room]
 
 
 def encoder_arguments(conversion: Conversion) -> list[str]:
@@ -181,7 +222,7 @@ def _mix(channels: int, layout: str | None, wanted: int) -> tuple[Sequence[str],
         else:
             weights = ["c0=0.5*c0+0.5*c1"]
     elif channels <= 8 and (layout is None or _MIXABLE_LAYOUTS.fullmatch(layout)):
-        return [f"out_chlayout={name}", "rematrix_maxval=1.0"], []
+        return [f"out_chlayout={name}", f"rematrix_maxval={_UNLIMITED}"], []
     else:
         # Nobody knows where these loudspeakers stand: even channels to the left, odd ones to the right.
         weights = [

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from audiojobs.errors import CorruptAudio, InternalError, NoAudio, TimeLimit, UnsupportedFormat
+from audiojobs.job import Notice
 from resample.engine.ffmpeg.arguments import input_arguments
 from resample.engine.ffmpeg.probe_result import ProbeResult
+from resample.engine.ffmpeg.tracks import SEPARATE_TRACKS, choose_track
 from resample.formats.containers import Container
 from resample.sandbox.process import executable, run
 
@@ -24,10 +26,12 @@ MAX_SECONDS = 60.0
 """The index of an MP4 of 60 hours takes less than one. A tag full of chapters takes far longer."""
 
 _MAX_OUTPUT_BYTES = 1 << 20
+_MAX_TAGGED_OUTPUT_BYTES = 4 << 20
 _ENTRIES = (
-    "stream=index,codec_type,codec_name,sample_fmt,sample_rate,channels,channel_layout,start_time,duration,width,height"
-    ":stream_disposition=attached_pic:format=duration"
+    "stream=index,codec_type,codec_name,codec_tag_string,sample_fmt,sample_rate,channels,channel_layout,start_time,duration"
+    ",width,height:stream_disposition:format=duration"
 )
+_TAG_ENTRIES = ":stream_tags:format_tags"
 # The decoders of our own build. With another build of ffmpeg, a decoder that we don't know is not let near a file.
 _CODECS = re.compile(
     "pcm_[a-z0-9_]+|mp[123]|aac|aac_latm|alac|flac|vorbis|opus|speex|adpcm_(ms|ima_wav|ima_qt|yamaha|g722|g726|g726le)"
@@ -44,19 +48,36 @@ def probe(source: Path, container: Container, *, folder: Path, deadline: float) 
     :class:`~audiojobs.errors.UnsupportedFormat` for a codec, rate or number of channels that is not taken, and
     :class:`~audiojobs.errors.ServiceError`.
     """
+    try:
+        output = _run_ffprobe(source, container, _ENTRIES + _TAG_ENTRIES, _MAX_TAGGED_OUTPUT_BYTES, folder, deadline)
+    except _TooMuchOutput:
+        try:
+            output = _run_ffprobe(source, container, _ENTRIES, _MAX_OUTPUT_BYTES, folder, deadline)
+        except _TooMuchOutput:
+            raise CorruptAudio("The file declares too many streams.") from None
+    return read_answer(json.loads(output), container)
+
+
+class _TooMuchOutput(Exception):
+    """ffprobe says more than is read."""
+
+
+def _run_ffprobe(
+    source: Path, container: Container, entries: str, max_bytes: int, folder: Path, deadline: float
+) -> bytes:
     output = bytearray()
 
     def collect(data: bytes) -> None:
         output.extend(data)
-        if len(output) > _MAX_OUTPUT_BYTES:
-            raise CorruptAudio("The file declares too many streams.")
+        if len(output) > max_bytes:
+            raise _TooMuchOutput
 
     soonest = min(deadline, time.monotonic() + MAX_SECONDS)
     try:
         finished = run(
             [
                 *(executable("ffprobe"), "-hide_banner", "-loglevel", "error"),
-                *("-show_entries", _ENTRIES, "-of", "json"),
+                *("-show_entries", entries, "-of", "json"),
                 *input_arguments(source, container),
             ],
             folder=folder,
@@ -72,16 +93,17 @@ def probe(source: Path, container: Container, *, folder: Path, deadline: float) 
     if finished.exit_status != 0:
         logger.info("ffprobe failed", extra={"exit_status": finished.exit_status, "stderr": finished.last_lines})
         raise CorruptAudio(f"The file begins as {container.name} but is damaged and cannot be read.")
-    return read_answer(json.loads(output), container)
+    return bytes(output)
 
 
 def read_answer(answer: dict[str, Any], container: Container) -> ProbeResult:
     """Choose from ffprobe's JSON. Raises like :func:`probe`."""
     streams = answer.get("streams", [])
-    audio = next((stream for stream in streams if stream.get("codec_type") == "audio"), None)
-    if audio is None:
+    choice = choose_track(streams, is_decodable=lambda codec: _CODECS.fullmatch(codec) is not None)
+    if choice is None:
         video = any(stream.get("codec_type") == "video" for stream in streams)
-        raise NoAudio("The file is a video without sound." if video else "This file contains no sound.")
+        raise NoAudio("The file is a video without sound." if video else "There is no sound in this file.")
+    audio = choice.stream
     codec = audio.get("codec_name", "unknown")
     decoder = None
     if container.is_big_endian and (match := re.fullmatch("(pcm_.+)le", codec)):
@@ -109,12 +131,39 @@ def read_answer(answer: dict[str, Any], container: Container) -> ProbeResult:
     return ProbeResult(
         codec=codec,
         sample_rate=sample_rate,
-        channels=channels,
+        channels=len(choice.mono_tracks) or channels,
         sample_format=audio.get("sample_fmt", "unknown"),
-        channel_layout=None if layout in (None, "", "unknown") else layout,
+        channel_layout=SEPARATE_TRACKS if choice.mono_tracks else None if layout in (None, "", "unknown") else layout,
         duration_seconds=duration_seconds or None,
         cover_index=_cover_index(streams),
         decoder=decoder,
+        stream_index=choice.index,
+        mono_tracks=choice.mono_tracks,
+        tags={**_tags_of(answer.get("format", {})), **_tags_of(audio)},
+        warnings=(*choice.warnings, *_cover_warnings(streams)),
+    )
+
+
+def _tags_of(entry: dict[str, Any]) -> dict[str, str]:
+    tags = entry.get("tags", {})
+    return {str(name): str(value) for name, value in tags.items()} if isinstance(tags, dict) else {}
+
+
+def _cover_warnings(streams: list[dict[str, Any]]) -> tuple[Notice, ...]:
+    if _cover_index(streams) is not None:
+        return ()
+    for stream in streams:
+        if stream.get("codec_type") == "video" and stream.get("disposition", {}).get("attached_pic") == 1:
+            return (cover_warning(str(stream.get("codec_name", ""))),)
+    return ()
+
+
+def cover_warning(kind: str) -> Notice:
+    """For a cover picture that is not JPEG or PNG."""
+    named = f" ({kind})" if kind.isalnum() and kind.isascii() else ""
+    return Notice(
+        "cover-left-out",
+        f"The cover picture{named} was left out: MP3 players show JPEG and PNG pictures only.",
     )
 
 

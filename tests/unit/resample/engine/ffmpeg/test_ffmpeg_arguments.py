@@ -32,7 +32,7 @@ def test_the_whole_command() -> None:
         " -map 0:a:0 -filter:a"
         " aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo"
         ",volume=1.030927835:precision=float"
-        " -map_metadata 0 -map_chapters 0 -id3v2_version 3"
+        " -map_metadata -1 -map_chapters 0 -id3v2_version 3"
         " -codec:a libmp3lame -b:a 192000"
         " -f mp3 -y file:/tmp/out.mp3"
     )
@@ -92,9 +92,9 @@ def test_gaps_are_filled_in_mp4_only_and_before_the_resampler() -> None:
         (2, "stereo", 1, "pan=mono|c0=0.5*c0+0.5*c1"),
         (1, "1 channels (FL)", None, "pan=mono|c0=c0"),
         (2, "2 channels (SL+SR)", None, "pan=stereo|c0=c0+1e-20*c1|c1=c1+1e-20*c0"),
-        (6, "5.1", None, ":out_chlayout=stereo:rematrix_maxval=1.0"),
-        (6, "5.1(side)", 1, ":out_chlayout=mono:rematrix_maxval=1.0"),
-        (6, None, None, ":out_chlayout=stereo:rematrix_maxval=1.0"),
+        (6, "5.1", None, ":out_chlayout=stereo:rematrix_maxval=1000"),
+        (6, "5.1(side)", 1, ":out_chlayout=mono:rematrix_maxval=1000"),
+        (6, None, None, ":out_chlayout=stereo:rematrix_maxval=1000"),
         (3, "3 channels (FL+FR+LFE)", None, "pan=stereo|c0<c0+c2|c1<c1"),
         (9, None, None, "pan=stereo|c0<c0+c2+c4+c6+c8|c1<c1+c3+c5+c7"),
         (16, "hexadecagonal", 1, "pan=mono|c0<c0+c1+c2+c3+c4+c5+c6+c7+c8+c9+c10+c11+c12+c13+c14+c15"),
@@ -132,9 +132,11 @@ def test_vbr() -> None:
     assert "-b:a" not in command
 
 
-def test_tags_of_ogg_stand_on_the_stream() -> None:
-    assert metadata_arguments(OGG)[:2] == ["-map_metadata:g", "0:s:a:0"]
-    assert metadata_arguments(FLAC)[:2] == ["-map_metadata", "0"]
+def test_no_tag_travels_by_itself_and_there_is_room_for_those_that_are_kept() -> None:
+    words = metadata_arguments(replace(STEREO, tag_bytes=600))
+
+    assert words[:2] == ["-map_metadata", "-1"]
+    assert words[-2:] == ["-metadata_header_padding", "600"]
 
 
 AUDIO = {
@@ -161,7 +163,10 @@ COVER = {
 def test_the_first_audio_stream_and_the_cover() -> None:
     answer = {"streams": [COVER, AUDIO, {**AUDIO, "index": 2, "channels": 6}], "format": {"duration": "4.0"}}
 
-    assert read_answer(answer, MP4) == ProbeResult("aac", 44_100, 2, "fltp", "stereo", 3.5, 0)
+    probed = read_answer(answer, MP4)
+
+    assert replace(probed, warnings=()) == ProbeResult("aac", 44_100, 2, "fltp", "stereo", 3.5, 0)
+    assert [warning.code for warning in probed.warnings] == ["one-of-several-tracks"]
 
 
 @pytest.mark.parametrize(
