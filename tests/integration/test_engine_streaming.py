@@ -184,6 +184,9 @@ def _as_pcm(data: bytes) -> bytes:
     return data[:at] + struct.pack("<HHIIHH", 1, 2, 44_100, 176_400, 4, 16) + data[at + 16 :]
 
 
+MIXED_DOWN = ("9-channels", "5.1")
+
+
 @pytest.mark.parametrize(
     ("name", "allow_partial"),
     [(name, False) for name in ARRIVES | FETCHED]
@@ -209,7 +212,7 @@ def test_the_way_makes_no_difference(tmp_path: Path, name: str, allow_partial: b
 
     assert found == expected
     assert remote.incoming().is_sequential(identify_file(source)) == (name in ARRIVES)
-    assert remote.readings <= 1
+    assert remote.readings <= (2 if name in MIXED_DOWN else 1), "a mix is measured before it is encoded"
 
 
 @pytest.fixture(params=[1, 2], ids=["one-encoder", "two-encoders"])

@@ -1,0 +1,58 @@
+"""Which of several audio tracks is converted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from resample.engine.ffmpeg.tracks import choose_track
+
+
+def _track(index: int, codec: str = "aac", channels: int = 2, **more: Any) -> dict[str, Any]:
+    return {
+        "index": index,
+        "codec_type": "audio",
+        "codec_name": codec,
+        "sample_rate": "48000",
+        "channels": channels,
+        "duration": "2.000000",
+        **more,
+    }
+
+
+VIDEO = {"index": 0, "codec_type": "video", "codec_name": "h264"}
+DEFAULT: dict[str, Any] = {"disposition": {"default": 1}}
+
+
+def _chosen(*tracks: dict[str, Any]) -> tuple[int | None, tuple[int, ...], list[str]]:
+    choice = choose_track([VIDEO, *tracks], is_decodable=lambda codec: codec in ("aac", "pcm_s16le"))
+    assert choice is not None
+    return choice.index, choice.mono_tracks, [warning.code for warning in choice.warnings]
+
+
+ONE_OF_SEVERAL = ["one-of-several-tracks"]
+
+
+@pytest.mark.parametrize(
+    ("tracks", "expected"),
+    [
+        ([_track(1)], (None, (), [])),
+        ([_track(1), _track(2)], (None, (), ONE_OF_SEVERAL)),
+        ([_track(1), _track(2, **DEFAULT)], (2, (), ONE_OF_SEVERAL)),
+        ([_track(1, "tak", **DEFAULT), _track(2)], (2, (), ONE_OF_SEVERAL)),
+        ([_track(1, disposition={"visual_impaired": 1, "default": 1}), _track(2)], (2, (), ONE_OF_SEVERAL)),
+        ([_track(1, "tak"), _track(2, "tak")], (None, (), ONE_OF_SEVERAL)),
+        ([_track(1, channels=1), _track(2, channels=1)], (None, (1, 2), ["tracks-merged"])),
+        ([_track(1, channels=1, **DEFAULT), _track(2, channels=1)], (None, (1, 2), ["tracks-merged"])),
+        ([_track(index, channels=1) for index in range(1, 5)], (None, (1, 2, 3, 4), ["tracks-merged"])),
+        ([_track(1, channels=1), _track(2, channels=1, duration="9.0")], (None, (), ONE_OF_SEVERAL)),
+        ([_track(1, channels=1), _track(2, "pcm_s16le", channels=1)], (None, (), ONE_OF_SEVERAL)),
+        (
+            [_track(1, channels=1, tags={"language": "eng"}), _track(2, channels=1, tags={"language": "fra"})],
+            (None, (), ONE_OF_SEVERAL),
+        ),
+    ],
+)
+def test_the_choice(tracks: list[dict[str, Any]], expected: tuple[int | None, tuple[int, ...], list[str]]) -> None:
+    assert _chosen(*tracks) == expected
