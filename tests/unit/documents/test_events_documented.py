@@ -161,7 +161,7 @@ def test_the_templates_pass_the_linter() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-EVERYTHING = {"ready direct", "ready api", "failed direct", "failed api", "example Job Ready", "example Job Failed"}
+EVERYTHING = {"ready direct", "ready api", "failed direct", "failed api", *(f"example {kind}" for kind in EXAMPLES)}
 PASSES_ON = {
     ("mail.yaml", "ReadyRule"): {"ready direct", "example Job Ready"},
     ("mail.yaml", "FailedRule"): {"failed direct", "failed api", "example Job Failed"},
@@ -187,8 +187,8 @@ def test_a_rule_passes_on_what_it_says(cloud: Cloud, where: tuple[str, str]) -> 
         "failed direct": (direct_job(Status.FAILED), None),
         "failed api": (api_job(Status.FAILED), None),
     }
-    names = {job.id: name for name, (job, _) in jobs.items()}
-    names |= {event["detail"]["job"]["id"]: f"example {kind}" for kind, event in EXAMPLES.items()}
+    names = {(f"Job {str(job.status).title()}", job.id): name for name, (job, _) in jobs.items()}
+    names |= {(kind, event["detail"]["job"]["id"]): f"example {kind}" for kind, event in EXAMPLES.items()}
 
     for job, link in jobs.values():
         Announcer(bus, BUCKET).announce(job, link=link)
@@ -201,8 +201,9 @@ def test_a_rule_passes_on_what_it_says(cloud: Cloud, where: tuple[str, str]) -> 
     bus.delete_rule(Name="documented")
 
     messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-    received = [json.loads(message["Body"])["detail"]["job"]["id"] for message in messages]
-    assert sorted(names[job_id] for job_id in received) == sorted(PASSES_ON[where])
+    received = [json.loads(message["Body"]) for message in messages]
+    named = sorted(names[event["detail-type"], event["detail"]["job"]["id"]] for event in received)
+    assert named == sorted(PASSES_ON[where])
 
 
 def resolved(value: Any) -> Any:
