@@ -73,7 +73,7 @@ class Links:
             return self._claim_again(job)
         if job.status is not Status.READY:
             raise why_not_ready(job)
-        window = self._settings.download_window_seconds
+        window = self._settings.download_window_for(job.result.size_bytes if job.result else 0)
         # A second more than the window: a message that is early would only be sent again.
         self._schedule.add(job.id, delay_seconds=window + 1)
         # Before the link is spent: whatever fails up to here leaves it as it was.

@@ -7,7 +7,7 @@ size is told from the first, whoever sends it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from api.requests import PartsRequest, SentPart, UploadRequest
@@ -16,7 +16,6 @@ from audiojobs.errors import (
     InvalidRequest,
     JobNotFound,
     LinkExpired,
-    RequestError,
     UploadConflict,
     UploadIncomplete,
     UploadNotAwaited,
@@ -55,7 +54,7 @@ class Uploads:
         :class:`~audiojobs.errors.UploadTooLarge`, :class:`~audiojobs.errors.InvalidRequest` and
         :class:`~audiojobs.errors.UploadNotAwaited`.
         """
-        _require_awaiting(job)
+        self._require_awaiting(job)
         wanted = self._wanted(job, request)
         if job.multipart:
             try:
@@ -78,7 +77,7 @@ class Uploads:
         Raises :class:`~audiojobs.errors.UploadNotFound`, :class:`~audiojobs.errors.UploadNotAwaited` and
         :class:`~audiojobs.errors.InvalidRequest` for a number that the upload does not have.
         """
-        _require_awaiting(job)
+        self._require_awaiting(job)
         upload = job.multipart
         if upload is None:
             raise UploadNotFound
@@ -101,9 +100,9 @@ class Uploads:
         :class:`~audiojobs.errors.UploadIncomplete` while parts are missing, :class:`~audiojobs.errors.UploadConflict`
         where a part is not the one that was sent, and :class:`~audiojobs.errors.UploadNotFound`.
         """
-        if job.status in (Status.PROCESSING, Status.READY, Status.CLAIMED, Status.FAILED):
+        if not job.awaits_upload and job.status in (Status.PROCESSING, Status.READY, Status.CLAIMED, Status.FAILED):
             return job
-        _require_awaiting(job)
+        self._require_awaiting(job)
         if job.multipart is None:
             return self._completed(job)
         try:
@@ -120,7 +119,7 @@ class Uploads:
         if job.multipart is None:
             return
         self._uploads.abort_parts(job.upload_key, job.multipart.upload_id)
-        self._store.end_multipart(job.id, job.multipart, now=self._clock())
+        self._store.end_multipart(job.id, job.multipart)
 
     def _wanted(self, job: Job, request: UploadRequest) -> dict[str, Any]:
         size = request.size_bytes or job.upload_size_bytes or (job.multipart and job.multipart.size_bytes)
@@ -152,7 +151,7 @@ class Uploads:
         if job is None:
             raise JobNotFound from refused
         job = job.seen_at(self._clock())
-        _require_awaiting(job)
+        self._require_awaiting(job)
         if job.multipart is None:
             raise UploadConflict("The upload was ended at this very moment. Begin it again.") from refused
         try:
@@ -161,8 +160,8 @@ class Uploads:
             raise UploadConflict("The upload was ended at this very moment. Begin it again.") from error
 
     def _completed(self, job: Job) -> Job:
-        """The job, if its upload is there although S3 knows no parts of it."""
-        if self._uploads.find(job.upload_key) is None:
+        """The job, if its upload is there, or was judged already, although S3 knows no parts of it."""
+        if job.status is Status.AWAITING_UPLOAD and self._uploads.find(job.upload_key) is None:
             raise UploadNotFound
         return job
 
@@ -189,6 +188,15 @@ class Uploads:
             },
         }
 
+    def _require_awaiting(self, job: Job) -> None:
+        """Raises what stands against an upload to the job, as it is now."""
+        if job.status is Status.PURGED:
+            raise AlreadyDownloaded
+        if job.status is Status.EXPIRED or (job.awaits_upload and self._clock() >= job.expires_at):
+            raise LinkExpired
+        if not job.awaits_upload:
+            raise UploadNotAwaited
+
     def _seconds(self, job: Job) -> int:
         """How long a part's address lives: never longer than the job."""
         return max(1, min(self._settings.upload_url_seconds, int(job.expires_at - self._clock())))
@@ -199,16 +207,6 @@ def begun_upload(job: Job) -> dict[str, Any]:
     if job.multipart is None:
         return {}
     return {"upload_in_parts": {"size_bytes": job.multipart.size_bytes, "part_count": job.multipart.part_count}}
-
-
-def _require_awaiting(job: Job) -> None:
-    """Raises what stands against an upload to the job, as it is now."""
-    reasons: Mapping[Status, type[RequestError]] = {
-        Status.EXPIRED: LinkExpired,
-        Status.PURGED: AlreadyDownloaded,
-    }
-    if job.status is not Status.AWAITING_UPLOAD:
-        raise reasons.get(job.status, UploadNotAwaited)()
 
 
 def _require_whole(upload: MultipartUpload, parts: Sequence[Part]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from audiojobs.errors import AudioJobError, JobNotFound
 from audiojobs.job import Job, Status, rfc3339
-from audiojobs.settings import ApiSettings
+from audiojobs.settings import LONGEST_WINDOW_SECONDS, ApiSettings
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("page.js", "nodes.js", "upload.js", "parts.js", "download.js")
@@ -82,7 +82,7 @@ def _content(job: Job, settings: ApiSettings) -> str:
                 "".join(_paragraph(warning.detail, "warning") for warning in job.warnings)
                 + _facts(job)
                 + '<form method="post"><button class="wide">Download</button></form>'
-                + _paragraph(_with_window(texts["once"], settings), "note")
+                + _paragraph(_with_window(texts["once"], settings, job), "note")
             )
         case Status.FAILED:
             code = job.error.code if job.error else ""
@@ -90,7 +90,7 @@ def _content(job: Job, settings: ApiSettings) -> str:
                 texts["hints"].get(code, texts["hints"]["failed"])
             )
         case _:
-            return _paragraph(_with_window(texts["hints"][_text_key(job)], settings))
+            return _paragraph(_with_window(texts["hints"][_text_key(job)], settings, job))
 
 
 def _facts(job: Job) -> str:
@@ -114,6 +114,7 @@ def _filled(settings: ApiSettings, *, title: str, lead: str, content: str, refre
         "content": content,
         "refresh": _REFRESH if refresh else "",
         "download_window_seconds": str(settings.download_window_seconds),
+        "longest_window_seconds": str(LONGEST_WINDOW_SECONDS),
         "max_upload_bytes": str(settings.max_upload_bytes),
     }
     # In one pass: what was filled in is never looked at again, whatever a file is called.
@@ -169,8 +170,9 @@ def _without_script(text: str) -> str:
     return f"<noscript>{_paragraph(text)}</noscript>"
 
 
-def _with_window(text: str, settings: ApiSettings) -> str:
-    return text.replace("{window}", _duration(settings.download_window_seconds))
+def _with_window(text: str, settings: ApiSettings, job: Job) -> str:
+    seconds = settings.download_window_for(job.result.size_bytes if job.result else 0)
+    return text.replace("{window}", _duration(seconds))
 
 
 def _clock(seconds: float) -> str:

@@ -49,7 +49,10 @@ function warnings() {
 function ready() {
   const download = button("Download", () => take(download), "wide");
   const unchanged = job.result?.passthrough ? [paragraph(texts.passthrough, "good")] : [];
-  return { nodes: [...problemNodes(), ...warnings(), ...facts(), ...unchanged, download, paragraph(filled(texts.once), "note")] };
+  const inApp = IN_APP.test(navigator.userAgent) ? [paragraph(texts.inApp, "warning")] : [];
+  const slow = slowSeconds() > 60 ? ` ${filled(texts.slow)}` : "";
+  return { nodes: [...problemNodes(), ...warnings(), ...inApp, ...facts(), ...unchanged, download,
+    paragraph(filled(texts.once) + slow, "note")] };
 }
 
 // The form that came with the page is for browsers without scripts; pressed early, it does the same as our button.
@@ -61,13 +64,28 @@ addEventListener("submit", (event) => {
 // The answer to a claim can get lost. Asked again with the same key, which nobody else has, it is the same claim.
 const claimKey = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-async function postClaim(tries = 3) {
-  const headers = { Prefer: "return=representation", "Idempotency-Key": claimKey };
+async function postClaim(key, tries = 3) {
+  const headers = { Prefer: "return=representation", "Idempotency-Key": key };
   const answer = await fetch(address, { method: "POST", headers }).catch((error) => { if (tries === 1) throw error; });
   if (answer?.status < 500 || (answer && tries === 1)) return answer;
   await new Promise((resolve) => setTimeout(resolve, 1000));
-  return postClaim(tries - 1);
+  return postClaim(key, tries - 1);
 }
+
+// The browsers inside mail and chat apps, by what they call themselves; many of them can't save an attachment.
+const IN_APP = /FBAN|FBAV|Instagram|Line\/|MicroMessenger|WhatsApp|Snapchat|TikTok|BytedanceWebview|LinkedInApp|GSA\/|; wv\)/;
+
+const RENEWED_MILLISECONDS = 30 * 60000;
+
+// An address dies with the credentials that signed it, which may be before the window ends: the claim's key gets another.
+async function renewClaim() {
+  if (!claim?.key || claim.endsAt <= now()) return;
+  const answer = await postClaim(claim.key).catch(() => null);
+  if (answer?.status !== 200) return;
+  keepClaim({ ...claim, url: (await answer.json()).download.url });
+  if (shown.key === "claimed-here") $("again").href = claim.url;
+}
+setInterval(renewClaim, RENEWED_MILLISECONDS);
 
 async function take(pressed) {
   clearTimeout(timer);
@@ -77,7 +95,7 @@ async function take(pressed) {
   message = "";
   let wanted = null;
   try {
-    const answer = await postClaim();
+    const answer = await postClaim(claimKey);
     if (answer.status === 200) wanted = await answer.json();
     else message = answer.status < 500 ? "" : "The server could not answer. Please try again.";
   } catch {
@@ -85,7 +103,7 @@ async function take(pressed) {
   }
   if (wanted) {
     job = wanted;
-    keepClaim({ url: wanted.download.url, endsAt: Date.parse(wanted.download.expires_at) });
+    keepClaim({ url: wanted.download.url, endsAt: Date.parse(wanted.download.expires_at), key: claimKey });
     show();
     schedule();
     $("again").click();
@@ -102,11 +120,17 @@ function claimedHere() {
   return {
     nodes: [paragraph("Find it in your browser's downloads. If it breaks off, resume it there, or start it again here:"),
       element("div", { class: "row" }, again),
-      element("p", { class: "note" }, "This works for another ", left, ". Then the file is deleted."), ...facts()],
+      element("p", { class: "note" }, "This works for another ", left, ". Then the file is deleted."),
+      ...(IN_APP.test(navigator.userAgent) ? copyableAddress() : []), ...facts()],
     update() { left.textContent = span((claim.endsAt - now()) / 1000); },
   };
 }
 setInterval(() => { if (shown.key === "claimed-here") show(); }, 1000);
+
+function copyableAddress() {
+  const address = element("input", { readonly: true, value: claim.url, "aria-label": "Address of the MP3", click() { address.select(); } });
+  return [paragraph(texts.inAppClaimed), address];
+}
 
 // The claim outlives a reload of this tab, but not the tab.
 function keepClaim(value) {

@@ -59,7 +59,11 @@ function moment(milliseconds) {
 
 const kilohertz = (rate) => `${rate / 1000}\u00a0kHz`;
 const channels = (count) => ({ 1: "mono", 2: "stereo" })[count] || `${count} channels`;
-const filled = (text) => text.replace("{window}", span(windowSeconds));
+// At 1 Mbit/s; a large file's download window is as long as that takes.
+const slowSeconds = () => Math.ceil((8 * (job.result?.size_bytes || 0)) / 1e6);
+const isLarge = () => (job.result?.size_bytes || 0) > 37.5e6;
+const windowOfJob = () => (isLarge() ? Math.max(windowSeconds, Math.min(slowSeconds(), longestWindowSeconds)) : windowSeconds);
+const filled = (text) => text.replace("{window}", span(windowOfJob())).replace("{slow}", span(slowSeconds()));
 
 // ---- what the page says aloud
 

@@ -3,6 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const texts = JSON.parse($("texts").textContent);
 const windowSeconds = Number(document.body.dataset.downloadWindowSeconds);
+const longestWindowSeconds = Number(document.body.dataset.longestWindowSeconds);
 const maxUploadBytes = Number(document.body.dataset.maxUploadBytes);
 const address = location.pathname + location.search;
 

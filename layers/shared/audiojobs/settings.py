@@ -12,6 +12,11 @@ from typing import Any, Self
 
 MEGABYTES_A_VCPU = 1769
 
+LARGE_RESULT_BYTES = 37_500_000
+SLOW_BITS_A_SECOND = 1_000_000
+LONGEST_WINDOW_SECONDS = 10_800
+"""Purge messages wait 15 minutes at most and follow each other; Lambda ends such a row after 16 of them."""
+
 
 def encoders_for(memory_megabytes: int) -> int:
     """One encoder for each vCPU. Lambda shows two to six, but gives their time by memory: one for every 1769 MB."""
@@ -36,6 +41,13 @@ class Settings:
     @property
     def max_upload_bytes(self) -> int:
         return self.max_upload_megabytes * 1_000_000
+
+    def download_window_for(self, size_bytes: int) -> int:
+        """The seconds that a claim opens for a result: as configured, and for a large file as long as 1 Mbit/s takes."""
+        if size_bytes <= LARGE_RESULT_BYTES:
+            return self.download_window_seconds
+        slow_seconds = -(-8 * size_bytes // SLOW_BITS_A_SECOND)
+        return max(self.download_window_seconds, min(LONGEST_WINDOW_SECONDS, slow_seconds))
 
     @property
     def link_seconds(self) -> int:

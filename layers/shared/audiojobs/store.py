@@ -253,25 +253,29 @@ class JobStore:
     def begin_multipart(
         self, job_id: str, upload: MultipartUpload, *, replaces: MultipartUpload | None, now: float
     ) -> Job:
-        """Note the upload in parts of a job that awaits its file. ``replaces`` is the one that S3 no longer knows."""
-        values = {":awaiting": Status.AWAITING_UPLOAD, ":now": now, ":upload": asdict(upload)}
-        update = "SET updated_at = :now, multipart = :upload"
-        awaiting = "#status = :awaiting AND expires_at > :now"
+        """Note the upload in parts of a job that awaits its file, or another one after a file that was at fault.
+
+        ``replaces`` is the upload that S3 no longer knows.
+        """
+        values = {
+            ":awaiting": Status.AWAITING_UPLOAD,
+            ":failed": Status.FAILED,
+            ":false": False,
+            ":now": now,
+            ":upload": asdict(upload),
+        }
+        update = "SET multipart = :upload"
+        awaiting = "(#status = :awaiting OR (#status = :failed AND retryable = :false)) AND expires_at > :now"
         if replaces is None:
             return self._transition(job_id, update, f"{awaiting} AND attribute_not_exists(multipart)", values)
         return self._transition(
             job_id, update, f"{awaiting} AND multipart = :replaced", {**values, ":replaced": asdict(replaces)}
         )
 
-    def end_multipart(self, job_id: str, upload: MultipartUpload, *, now: float) -> None:
+    def end_multipart(self, job_id: str, upload: MultipartUpload) -> None:
         """Forget the upload in parts, unless another one has taken its place."""
         with suppress(Refused):
-            self._transition(
-                job_id,
-                "SET updated_at = :now REMOVE multipart",
-                "multipart = :upload",
-                {":now": now, ":upload": asdict(upload)},
-            )
+            self._transition(job_id, "REMOVE multipart", "multipart = :upload", {":upload": asdict(upload)})
 
     def record_progress(self, job_id: str, *, now: float, holder: str, progress: float) -> None:
         """Note how far the work is (0..1). Refused when the lease is no longer ours: then stop working."""

@@ -22,6 +22,16 @@ def test_the_optional_ones_have_the_templates_defaults() -> None:
     assert settings.max_attempts == 3
 
 
+@pytest.mark.parametrize(
+    ("size_bytes", "seconds"),
+    [(0, 300), (37_500_000, 300), (37_500_001, 301), (170_000_000, 1360), (10**12, 10_800)],
+)
+def test_the_download_window_is_long_enough_for_one_megabit_a_second(size_bytes: int, seconds: int) -> None:
+    settings = ResampleSettings.from_environment(NEEDED | {"PUBLIC_URL": "https://audio.example.com"})
+
+    assert settings.download_window_for(size_bytes) == seconds
+
+
 def test_what_is_given_is_read_by_its_type() -> None:
     environment = NEEDED | {"PURGE_QUEUE_URL": "queue", "LINK_HOURS": "2", "UPLOAD_URL_SECONDS": "60", "PATH": "/bin"}
 
