@@ -43,7 +43,7 @@ class Settings:
         return self.max_upload_megabytes * 1_000_000
 
     def download_window_for(self, size_bytes: int) -> int:
-        """The seconds that a claim opens for a result: as configured, and for a large file as long as 1 Mbit/s takes."""
+        """How long a claim opens a result, in seconds: as configured; a large one as long as it takes at 1 Mbit/s."""
         if size_bytes <= LARGE_RESULT_BYTES:
             return self.download_window_seconds
         slow_seconds = -(-8 * size_bytes // SLOW_BITS_A_SECOND)
