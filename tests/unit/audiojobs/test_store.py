@@ -16,8 +16,8 @@ import pytest
 from audiojobs import clients
 from audiojobs.conversion import Conversion
 from audiojobs.errors import InternalError, InvalidRequest
-from audiojobs.job import Job, Origin, Status
-from audiojobs.store import JobStore, Refused
+from audiojobs.job import RETRY_GRACE_SECONDS, Job, Origin, Status
+from audiojobs.store import RECORD_SECONDS, SWEEP_GRACE_SECONDS, JobStore, Refused
 from tests.unit.cloud import Cloud, failing
 from tests.unit.samples import NOTICE, RESULT, SOURCE, api_job, direct_job
 
@@ -158,6 +158,7 @@ class TestBegin:
             lease_holder="me",
             lease_request_id="request",
             lease_expires_at=LEASE_END,
+            sweep_at=LEASE_END + RETRY_GRACE_SECONDS,
         )
         assert store.get(job.id) == begun
 
@@ -286,7 +287,9 @@ class TestWork:
             result=RESULT,
             warnings=(NOTICE,),
             expires_at=NOW + 86_400,
+            delete_at=int(NOW + 86_400) + RECORD_SECONDS,
             lease_expires_at=NOW + 30,
+            sweep_at=NOW + 30 + RETRY_GRACE_SECONDS,
         )
         assert store.get(job.id) == ready
 
@@ -351,7 +354,8 @@ class TestAnnouncement:
 
         taken = store.begin_announcement(job.id, now=NOW, lease_expires_at=NOW + 30, secret_hash="b" * 64)
 
-        expected = replace(job, lease_expires_at=NOW + 30, secret_hash="b" * 64)
+        sweep_at = NOW + 30 + RETRY_GRACE_SECONDS
+        expected = replace(job, lease_expires_at=NOW + 30, secret_hash="b" * 64, sweep_at=sweep_at)
         assert taken == replace(expected, lease_holder=taken.lease_holder)
 
     def test_without_a_new_link_the_old_one_stays(self, store: JobStore) -> None:
@@ -386,7 +390,7 @@ class TestAnnouncement:
 
         store.end_announcement(job.id, holder="me")
 
-        assert store.get(job.id) == replace(job, announced=True)
+        assert store.get(job.id) == replace(job, announced=True, sweep_at=job.expires_at)
 
     @pytest.mark.parametrize(
         "job",
@@ -427,7 +431,8 @@ class TestLinks:
 
         claimed = store.claim(job.id, now=NOW, secret_hash="a" * 64, purge_at=NOW + 300)
 
-        expected = replace(job, status=Status.CLAIMED, updated_at=NOW, purge_at=NOW + 300)
+        expected = replace(job, status=Status.CLAIMED, updated_at=NOW, claimed_at=NOW, purge_at=NOW + 300)
+        expected = replace(expected, announced=False, sweep_at=NOW + 300 + SWEEP_GRACE_SECONDS)
         assert claimed == replace(expected, lease_holder=claimed.lease_holder)
         with pytest.raises(Refused) as refusal:
             store.claim(job.id, now=NOW, secret_hash="a" * 64, purge_at=NOW + 400)
@@ -507,7 +512,7 @@ def test_only_a_claimed_job_is_purged(store: JobStore, status: Status) -> None:
 @pytest.mark.parametrize("status", list(Status), ids=str)
 def test_every_job_can_be_deleted(store: JobStore, status: Status) -> None:
     job = sample(status, purge_at=NOW)
-    deleted = replace(job, status=Status.PURGED, purge_at=None)
+    deleted = replace(job, status=Status.PURGED, purge_at=None, sweep_at=NOW + SWEEP_GRACE_SECONDS)
     store.create(job)
 
     assert store.delete(job.id, now=NOW) == replace(deleted, updated_at=NOW) == store.get(job.id)
