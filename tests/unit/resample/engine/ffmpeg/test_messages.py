@@ -71,3 +71,24 @@ def test_a_tag_does_not_tell_the_number_of_samples(line: str) -> None:
     report.read_line(line)
 
     assert report.sample_frames is None
+
+
+@pytest.mark.parametrize(("exit_status", "is_disk_full"), [(228, True), (0, False), (1, False), (256 % 28, False)])
+def test_a_full_disk_is_an_exit_status(exit_status: int, is_disk_full: bool) -> None:
+    """ffmpeg ends with the negative ``errno`` as a byte, and ``ENOSPC`` is 28 on Linux."""
+    assert FfmpegReport(exit_status=exit_status).is_disk_full is is_disk_full
+
+
+def test_an_ordinary_error_is_no_early_end() -> None:
+    report = FfmpegReport()
+
+    report.read_line("[error] Conversion failed!")
+
+    assert not report.ended_early
+
+
+def test_an_early_end_is_noted() -> None:
+    report = FfmpegReport()
+
+    assert report.read_line("[matroska,webm @ 0x55d0c8a3e2c0] [error] File ended prematurely at pos. 4711")
+    assert report.ended_early
