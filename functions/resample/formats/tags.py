@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from resample.formats.containers import Container, id3v2_bytes
@@ -88,7 +89,7 @@ def own_tags(read: Reader, size_bytes: int, container: Container) -> dict[str, s
         if container.name == "wav":
             return _riff_info(inside, size_bytes, container.audio_offset)
         return _several_values(inside)
-    except (struct.error, ValueError, OverflowError):
+    except (struct.error, ValueError, OverflowError, IndexError):
         return {}
 
 
@@ -149,11 +150,12 @@ def _syncsafe(data: bytes) -> int:
 def unreadable_covers(read: Reader) -> list[str]:
     """Kinds of pictures in an ID3v2 tag that MP3 players cannot show, judged by their bytes."""
     kinds = []
-    for name, offset, size in id3_frames(read):
-        if name == b"APIC" and size > 16:
-            kind = _picture_kind(read(offset, 512))
-            if kind:
-                kinds.append(kind)
+    with suppress(IndexError):  # a tag that is cut off
+        for name, offset, size in id3_frames(read):
+            if name == b"APIC" and size > 16:
+                kind = _picture_kind(read(offset, 512))
+                if kind:
+                    kinds.append(kind)
     return kinds
 
 

@@ -50,7 +50,6 @@ def test_what_describes_the_work_stays_and_nothing_else() -> None:
 
 
 def test_all_values_of_one_frame() -> None:
-    content = _id3v24((b"TPE1", b"\3First\0Second\0Third"), (b"TCON", "\ufeffRock\0\ufeffPop".encode("utf-16-le")))
     content = _id3v24((b"TPE1", b"\3First\0Second\0Third"), (b"TCON", b"\1" + "\ufeffRock\0Pop".encode("utf-16-le")))
 
     assert _own(content) == {"artist": "First; Second; Third", "genre": "Rock; Pop"}
@@ -101,3 +100,14 @@ def test_covers_that_players_cannot_show(picture: bytes, kinds: list[str]) -> No
     content = _id3v24((b"APIC", b"\0image/any\0\3\0" + picture))
 
     assert unreadable_covers(lambda offset, length: content[offset : offset + length]) == kinds
+
+
+@pytest.mark.parametrize("length", range(0, 60, 3))
+def test_a_tag_that_is_cut_off_has_nothing_in_it(length: int) -> None:
+    whole = bytearray(_id3v24((b"TPE1", b"\3First\0Second"), (b"APIC", bytes(40))))
+    whole[5] |= 0x40 if length % 2 else 0
+    cut = bytes(whole[:length])
+
+    for text in _own(cut).values():
+        assert "First; Second".startswith(text)
+    assert unreadable_covers(lambda offset, count: cut[offset : offset + count]) == []
