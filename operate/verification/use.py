@@ -219,6 +219,9 @@ class Use:
         """Delete whatever this run has made, records included. Returns what could not be deleted."""
         kept = []
         s3, table = self.stack.client("s3"), self.stack.client("dynamodb")
+        with suppress(Failed, ValueError):  # the direct upload's job, if it came too late to be judged
+            late = self.stack.api("GET", "/jobs", query={"upload_key": self._direct_key}).json()
+            self.jobs |= {job["id"]: job for job in late.get("jobs", [])}
         for job in self.jobs.values():
             with suppress(Failed):
                 self.stack.api("DELETE", f"/jobs/{job['id']}")

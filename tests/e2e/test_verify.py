@@ -229,7 +229,7 @@ def test_a_missing_right_is_found_by_using_the_stack_and_nothing_is_left(
         iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=text)
 
     put(allowed)
-    found = failed(verify.verify(deployed(), patience_seconds=5))
+    found = failed(verify.verify(deployed(), patience_seconds=PATIENCE_SECONDS))
     put(document["Statement"])
 
     assert "direct upload (WAV) becomes a 32 kHz MP3" in found
