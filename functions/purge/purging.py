@@ -67,8 +67,6 @@ class Purging:
         if not job.announced:
             self._announcer.announce(job)
         self._delete_result(job)
-        if not self._settings.keep_originals:
-            self._uploads.delete(job)  # which its conversion may have missed
         with suppress(Refused):  # deleted on request in this very moment
             purged = self._store.purge(job.id, now=now)
             metrics().add_metric("JobPurged", MetricUnit.Count, 1)

@@ -131,6 +131,8 @@ class Sweep:
         return upload is not None and not upload.is_pinned_by(job) and upload.last_modified <= job.expires_at
 
     def _take_over_announcement(self, job: Job, now: float) -> None:
+        if job.status is Status.READY and not self._settings.keep_originals:
+            self._uploads.delete(job)  # which comes before the announcement, and may have been missed, too
         secret = new_secret() if job.origin is Origin.DIRECT and job.status is Status.READY else None
         job = self._store.begin_announcement(
             job.id,

@@ -16,11 +16,9 @@ from audiojobs.objects import UploadObjects
 from purge.app import lambda_handler
 from tests.unit.cloud import Cloud
 from tests.unit.gateway import Api, FakeLambdaContext
-from tests.unit.resample.test_job_run import KEY, Service, service
+from tests.unit.resample.test_job_run import KEY
 from tests.unit.samples import api_job, direct_job
 from tests.unit.service.in_memory_aws import AwsInMemory, Perform
-
-__all__ = ["service"]
 
 
 def purge(job: Job) -> None:
@@ -35,18 +33,6 @@ def job_of_an_earlier_upload(cloud: Cloud, status: Status) -> Job:
     job = direct_job(status, upload_key=KEY, upload_etag=f'"{etag}"', created_at=time.time() - 60)
     cloud.store.create(job)
     return job
-
-
-def test_it_outlives_the_end_of_the_first_job(service: Service) -> None:
-    service.clock.now = time.time() - 60
-    etag = service.cloud.upload(KEY, b"the same file", bit_rate="64000")
-
-    first = service.outcome(KEY, version="1", etag=etag).job
-    service.clock.now = time.time() + 60
-    second = service.outcome(KEY, version="2", etag=etag).job
-
-    assert first.status is second.status is Status.READY
-    assert service.cloud.upload_keys() == []
 
 
 def test_it_outlives_the_deletion_of_the_first_job(api: Api, cloud: Cloud) -> None:
