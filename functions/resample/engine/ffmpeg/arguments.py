@@ -200,7 +200,7 @@ def cover_arguments(probed: ProbeResult) -> list[str]:
 def metadata_arguments(probed: ProbeResult) -> list[str]:
     """Chapters, and room for the tags that :mod:`resample.engine.id3_tag` writes. Every player reads ID3v2.3."""
     room = ["-metadata_header_padding", str(probed.tag_bytes)] if probed.tag_bytes else []
-    return ["-map_metadata", "-1", "-map_chapters", "0", "-id3v2_version", "3", *room]
+    return ["-map_metadata:g", "-1", "-map_chapters", "0", "-id3v2_version", "3", *room]
 
 
 def encoder_arguments(conversion: Conversion) -> list[str]:

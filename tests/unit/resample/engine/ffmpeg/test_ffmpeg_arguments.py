@@ -32,7 +32,7 @@ def test_the_whole_command() -> None:
         " -map 0:a:0 -filter:a"
         " aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo"
         ",volume=1.030927835:precision=float"
-        " -map_metadata -1 -map_chapters 0 -id3v2_version 3"
+        " -map_metadata:g -1 -map_chapters 0 -id3v2_version 3"
         " -codec:a libmp3lame -b:a 192000"
         " -f mp3 -y file:/tmp/out.mp3"
     )
@@ -135,7 +135,7 @@ def test_vbr() -> None:
 def test_no_tag_travels_by_itself_and_there_is_room_for_those_that_are_kept() -> None:
     words = metadata_arguments(replace(STEREO, tag_bytes=600))
 
-    assert words[:2] == ["-map_metadata", "-1"]
+    assert words[:2] == ["-map_metadata:g", "-1"]
     assert words[-2:] == ["-metadata_header_padding", "600"]
 
 
