@@ -176,6 +176,8 @@ def test_the_json_has_the_documented_fields_and_none_that_opens_a_link() -> None
         "created_at": "2026-01-31T12:00:00Z",
         "updated_at": "2026-01-31T12:00:01Z",
         "expires_at": "2026-02-01T12:00:00Z",
+        "claimed_at": None,
+        "deleted_at": None,
         "progress": 1.0,
         "warnings": [{"code": "truncated-audio", "detail": "The file ends 3 seconds early."}],
         "error": None,
