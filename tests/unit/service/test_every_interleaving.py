@@ -234,6 +234,8 @@ def explore(beginning: str, works: tuple[str, str], faults: tuple[Fault, ...], u
 PAIRS = list(itertools.combinations_with_replacement(WORKS, 2))
 
 
+@pytest.mark.long
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 def test_two_works_without_a_fault(beginning: str, record_property: Callable[[str, object], None]) -> None:
     tallies = [explore(beginning, works, ()) for works in PAIRS]
