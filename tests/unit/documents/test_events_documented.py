@@ -129,7 +129,7 @@ def spoiled() -> Iterator[tuple[str, dict[str, Any]]]:
                 else:
                     del here[name]
                 yield f"{kind}, {place}, {name or 'one too many'}", changed
-        for other in set(EXAMPLES) - {kind}:
+        for other in sorted(EXAMPLES.keys() - {kind}):
             yield f"{kind}, as {other}", event | {"detail-type": other}
         yield f"{kind}, other source", event | {"source": "aws.s3"}
     failed = copy.deepcopy(EXAMPLES["Job Failed"])
