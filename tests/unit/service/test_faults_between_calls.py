@@ -532,7 +532,11 @@ class AwsOnMoto:
         return call
 
 
-@pytest.mark.parametrize("name", WORKS)
+# moto tells its own time for uploads, and shows no objects.
+ONLY_IN_MEMORY = {"sweep, never uploaded", "sweep, failed by our fault"}
+
+
+@pytest.mark.parametrize("name", [name for name in WORKS if name not in ONLY_IN_MEMORY])
 def test_the_calls_are_those_that_botocore_sends(name: str, services: Callable[[Work], Service], cloud: Cloud) -> None:
     work = WORKS[name]
     in_memory = calls_of(work, services(work))
