@@ -119,10 +119,9 @@ def test_a_purge(cloud: Cloud, service: Api) -> None:
     with calls() as found:
         assert deliver(f'{{"job_id": "{job.id}"}}') == []
 
-    announce_claim = ["PutEvents"]  # which this job's claim has not done
     delete_result = ["DeleteObject", "HeadObject"]
     mark = ["UpdateItem", "PutEvents", "UpdateItem"]
-    assert found == ["GetItem", *announce_claim, *delete_result, *mark]
+    assert found == ["GetItem", *delete_result, *mark]
 
 
 def test_a_deletion_on_request(cloud: Cloud, service: Api) -> None:
