@@ -22,7 +22,7 @@ def adapted(
     result = copy.deepcopy(dict(template))
     resources = result["Resources"]
     for logical_id, resource in list(resources.items()):
-        properties = resource.setdefault("Properties", {})
+        properties = resource.get("Properties", {})
         match resource["Type"]:
             case "AWS::Serverless::Function":
                 properties["CodeUri"] = locations[logical_id]

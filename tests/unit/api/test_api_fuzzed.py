@@ -26,7 +26,8 @@ from schemathesis.core.result import Ok
 from api import app
 from api.contract import openapi
 from api.responses import SECURITY_HEADERS
-from audiojobs.job import Status
+from audiojobs.job import MultipartUpload, Status
+from audiojobs.multipart import MAX_PARTS, MIN_PART_BYTES
 from tests.unit.cloud import Cloud
 from tests.unit.gateway import BROWSER, PUBLIC_URL, wsgi
 from tests.unit.samples import api_job, linked
@@ -62,6 +63,12 @@ def unsigned(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+# What a job needs for some of the calls to be answered: an announced size, or an upload that has every part.
+FIELDS: dict[str, dict[str, Any]] = {
+    "upload": {"upload_size_bytes": MIN_PART_BYTES},
+    "parts": {"multipart": MultipartUpload("id", MAX_PARTS * MIN_PART_BYTES, MIN_PART_BYTES)},
+}
+
 CONTRACT = schemathesis.openapi.from_dict(unsigned(openapi(PUBLIC_URL)))
 CONTRACT.app = wsgi(app.lambda_handler)
 OPERATIONS: list[Operation] = [result.ok() for result in CONTRACT.get_all_operations() if isinstance(result, Ok)]
@@ -81,7 +88,7 @@ def statuses(operation: Operation, cloud: Cloud, *, calls: int) -> Counter[int]:
         wishes, state = divmod(made.total(), len(STATES))
         case.headers.update(WISHES[wishes % len(WISHES)])
         if case.path_parameters and (status := STATES[state]):
-            job, token = linked(api_job(status))
+            job, token = linked(api_job(status, **FIELDS.get(operation.path.rpartition("/")[2], {})))
             cloud.store.create(job)
             case.path_parameters = {"id": job.id} if "id" in case.path_parameters else {"token": token}
         answer = case.call()
