@@ -48,6 +48,7 @@ _ANNOUNCEMENT_LEASE_SECONDS = 30  # what is left after `ready`: two deletes and 
 _NEVER = 0.0  # the upload was not seen
 _LAST_MODIFIED_SECONDS = 2  # by which S3's own moments of one upload may differ
 _CLOCK_SKEW_SECONDS = 60
+_LATEST_EVENT_SECONDS = 15 * 24 * 3600  # Lambda's retries, then two weeks in the queue of failed events
 _MAX_RESERVE_SECONDS = 30  # of the invocation's time, kept for storing the result
 _CONVERSION_SHARE = 0.95  # of the progress
 
@@ -124,7 +125,7 @@ class JobRunner:
             logger().info("a folder, made by hand")
             return None
         job = api_job or self._store.get(event.job_id) if upload is None else api_job
-        if job is None and upload is None and refusal is None and not self._is_recent(event):
+        if job is None and upload is None and refusal is None and not self._is_recent(event, RECORD_SECONDS):
             logger().warning("the upload is gone and its job unknown")
             return None
         if upload is None:
@@ -189,9 +190,11 @@ class JobRunner:
             return True
         return self._is_recent(event) and upload.last_modified > (event.created_at or 0) + _LAST_MODIFIED_SECONDS
 
-    def _is_recent(self, event: UploadEvent) -> bool:
+    def _is_recent(self, event: UploadEvent, within_seconds: float = _LATEST_EVENT_SECONDS) -> bool:
         """Whether AWS may still deliver the event. The time of one that was made by hand tells nothing."""
-        return event.created_at is not None and -RECORD_SECONDS < event.created_at - self._clock() < _CLOCK_SKEW_SECONDS
+        if event.created_at is None:
+            return False
+        return -within_seconds < event.created_at - self._clock() < _CLOCK_SKEW_SECONDS
 
     def _uploaded_at(self, event: UploadEvent) -> float:
         """When the upload was complete: that decides whether it came in time, however late its event is."""

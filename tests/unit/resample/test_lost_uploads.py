@@ -172,3 +172,12 @@ class TestAnotherFile:
 
         assert (failed.status, ready.status) == (Status.FAILED, Status.READY)
         assert failed.id != ready.id
+
+
+def test_an_event_that_is_sent_again_after_two_weeks_takes_no_newer_upload_of_the_same_bytes(service: Service) -> None:
+    first = put(service, b"sound", "1")
+    service.now += 14 * 24 * 3600
+    second = put(service, b"sound", "2")
+
+    assert error_of(handle(service, first).job) == "upload-replaced"
+    assert handle(service, second).job.status is Status.READY
