@@ -34,7 +34,7 @@ size = source.stat().st_size
 API, AWS, HTTP = os.environ["API"], boto3.Session(), requests.Session()
 call = partial(HTTP.request, timeout=60)  # and again after a broken connection or a fault of the server:
 again = Retry(8, backoff_factor=1, status_forcelist=range(500, 600), allowed_methods=None, raise_on_status=False)
-HTTP.mount("http", requests.adapters.HTTPAdapter(max_retries=again))
+HTTP.get_adapter(API).max_retries = again
 HTTP.hooks["response"] = lambda answer, **_: answer if answer.ok else sys.exit(f"\n{answer.status_code} {answer.text}")
 
 

@@ -163,7 +163,8 @@ class Service:
         """Put a file to the presigned URL of a new job."""
         upload = job["upload"]
         with path.open("rb") as file:
-            answer = self.request(upload["method"], upload["url"], data=file, headers=upload["headers"])
+            data = file if path.stat().st_size else b""  # an empty file would be sent in chunks, which S3 refuses
+            answer = self.request(upload["method"], upload["url"], data=data, headers=upload["headers"])
         assert answer.status_code == 200, answer.text
 
     def job(self, job_id: str) -> Job:
