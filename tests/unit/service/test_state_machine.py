@@ -357,7 +357,9 @@ class Jobs(RuleBasedStateMachine):
         # A twin that is killed after the job's end may leave its result, which no link opens, to the lifecycle rule.
         killed = {job.result_key for job in self._jobs() if job.upload_key in self.world.twins}
         fetchable = {job.result_key for job in self._jobs() if job.status is Status.READY}
-        swept = {job.result_key for job in self._jobs() if job.status is Status.EXPIRED and job.sweep_at}
+        # The sweep comes last, and then nothing may be left at all.
+        unfinished = (Status.EXPIRED, Status.FAILED, Status.PROCESSING)
+        swept = {job.result_key for job in self._jobs() if job.status in unfinished and job.sweep_at}
         assert results <= fetchable | killed | swept, "a result that nobody can fetch"
 
         self.sweeps_leave_nothing()
@@ -407,6 +409,8 @@ class Jobs(RuleBasedStateMachine):
                     assert upload is None or self._has_undelivered_event(job)
             case Status.EXPIRED:
                 pass
+            case Status.PROCESSING:
+                assert job.sweep_at, "it stays in processing for ever"
             case Status.PURGED:
                 if job.id in self.world.deleted and job.purge_at is None and job.origin is Origin.API:
                     assert upload is None or self._has_undelivered_event(job)
