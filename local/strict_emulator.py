@@ -107,7 +107,7 @@ def foreign_region(request: Request) -> Response | None:
         return None
     message = f"Credential should be scoped to a valid region, not '{scope[2]}'."
     if scope[3] == "execute-api":
-        return 403, {"Content-Type": "application/json"}, json.dumps({"message": message}).encode()
+        return 403, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps({"message": message}).encode()
     answer: Response = access_denied_response(
         scope[3],
         "",

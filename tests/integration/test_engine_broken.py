@@ -181,11 +181,13 @@ def test_damage_in_the_middle_gives_an_error_or_a_warning(tmp_path: Path, suffix
 def test_a_codec_that_is_not_taken(tmp_path: Path) -> None:
     source = synth.encode(tmp_path / "tone.m4a", synth.tone(SECONDS), "-c:a", "ac3", container="mp4")
 
-    with pytest.raises(UnsupportedFormat, match="ac3"):
+    source.write_bytes(source.read_bytes().replace(b"ac-3", b"xx-9"))
+
+    with pytest.raises(UnsupportedFormat, match="codec of the sound"):
         run_engine(source)
 
 
-@pytest.mark.parametrize("sample_rate", [1, 999, 768_001])
+@pytest.mark.parametrize("sample_rate", [1, 999, 3_072_001])
 def test_absurd_sample_rates(tmp_path: Path, sample_rate: int) -> None:
     source = tmp_path / "tone.wav"
     source.write_bytes(synth.wav_bytes([0.1] * 1000, sample_rate=sample_rate))

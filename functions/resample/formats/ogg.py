@@ -18,6 +18,9 @@ _FIRST_PAGE = b"OggS\0\2"
 _OPUS_RATE = 48_000
 
 
+_MAGIC_BYTES = 7  # as "\x01vorbis" has; "OpusHead" and the others are told apart by as many
+
+
 def ogg_length(read: Reader, size_bytes: int, start: int) -> Declared:
     """How much of the last page is missing, how long the pre-skip is, and how many streams follow each other."""
     tail_start = max(start, size_bytes - 2 * _MAX_PAGE_BYTES)
@@ -30,10 +33,12 @@ def ogg_length(read: Reader, size_bytes: int, start: int) -> Declared:
         return Declared(missing_bytes=27 - len(header))
     lacing = header[27 : 27 + header[26]]
     page_bytes = 27 + header[26] + sum(lacing)
+    codecs = list(_links(read, size_bytes, start))
     return Declared(
         missing_bytes=max(0, offset + page_bytes - len(tail)),
         uncounted_seconds=_pre_skip(read(start, 27 + 255 + 19)) / _OPUS_RATE,
-        links=max(1, sum(1 for _ in _links(read, size_bytes, start))),
+        # Where the codec changes, ffmpeg leaves the rest out: that is no row of headers taken for sound.
+        links=len(codecs) if len(set(codecs)) == 1 else 1,
     )
 
 
@@ -42,8 +47,8 @@ def _pre_skip(page: bytes) -> int:
     return int.from_bytes(page[at + 10 : at + 12], "little") if at >= 0 else 0
 
 
-def _links(read: Reader, size_bytes: int, start: int) -> Iterator[int]:
-    """Where the streams begin that follow each other; those that begin together count once."""
+def _links(read: Reader, size_bytes: int, start: int) -> Iterator[bytes]:
+    """The first bytes of each stream that follows another, which name its codec; simultaneous ones count once."""
     count, previous_end = 0, -1
     for block_start in range(start, size_bytes, _BLOCK_BYTES):
         block = read(block_start, min(_BLOCK_BYTES + 282, size_bytes - block_start))
@@ -53,7 +58,8 @@ def _links(read: Reader, size_bytes: int, start: int) -> Iterator[int]:
             if len(header) < 27:
                 return
             if block_start + at != previous_end:
-                yield block_start + at
+                packet = at + 27 + header[26]
+                yield block[packet : packet + _MAGIC_BYTES]
                 count += 1
                 if count == _MAX_LINKS:
                     return
