@@ -26,7 +26,7 @@ KEPT = (
 )
 """The names of what is kept, in the order in which it is written."""
 
-MAX_VALUE_CHARACTERS = 65_536
+MAX_VALUE_CHARACTERS = 1 << 20
 MULTIPLE = "; "
 
 _ALIASES = {
