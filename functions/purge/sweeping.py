@@ -150,10 +150,10 @@ class Sweep:
         now = self._clock()
         for parts in self._uploads.partial_uploads():
             if has_time() and self._is_abandoned(parts, now):
-                self._uploads.abort(parts)
+                self._uploads.abort_parts(parts.key, parts.upload_id)
         for parts in self._results.partial_uploads():
             if has_time() and parts.initiated < now - _RESULT_PARTS_SECONDS:
-                self._results.abort(parts)
+                self._results.abort_parts(parts.key, parts.upload_id)
 
     def _is_abandoned(self, parts: PartialUpload, now: float) -> bool:
         job_id = api_job_id(parts.key)

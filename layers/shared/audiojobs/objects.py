@@ -93,10 +93,10 @@ class _Bucket:
             for upload in answer.get("Uploads", [])
         ]
 
-    def abort(self, parts: PartialUpload) -> None:
-        """Delete all parts; what is not there any more is no error."""
+    def abort_parts(self, key: str, upload_id: str) -> None:
+        """Delete the parts of a multipart upload; one that S3 does not know is no error."""
         with suppress(UploadReplaced), s3_errors(or_replaced=True):
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=parts.key, UploadId=parts.upload_id)
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
 
 
 class UploadObjects(_Bucket):
@@ -186,11 +186,6 @@ class UploadObjects(_Bucket):
         with suppress(UploadReplaced), s3_errors(or_replaced=True):
             self._client.delete_object(Bucket=self._bucket, Key=job.upload_key, IfMatch=found.etag)
         return True
-
-    def abort_parts(self, key: str, upload_id: str) -> None:
-        """Delete the parts of a multipart upload; one that S3 does not know is no error."""
-        with suppress(UploadReplaced), s3_errors(or_replaced=True):
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
 
     def presign(self, key: str, *, size_bytes: int | None, expires_in_seconds: int) -> PresignedUpload:
         """A presigned PUT. With ``size_bytes``, S3 takes no other length."""
