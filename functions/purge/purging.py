@@ -67,6 +67,9 @@ class Purging:
         if not job.announced:
             self._announcer.announce(job)
         self._delete_result(job)
+        if not self._settings.keep_originals:
+            # Its conversion may have been killed between `ready` and the deletion, and the job claimed meanwhile.
+            self._delete_upload(job)
         with suppress(Refused):  # deleted on request in this very moment
             purged = self._store.purge(job.id, now=now)
             metrics().add_metric("JobPurged", MetricUnit.Count, 1)

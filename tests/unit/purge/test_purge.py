@@ -68,6 +68,32 @@ def test_when_the_window_has_ended_the_result_goes_and_the_job_is_marked(cloud: 
     assert cloud.purge_messages() == []
 
 
+@pytest.mark.parametrize("keep_originals", ["", "true"])
+def test_an_original_that_is_still_there_when_the_window_ends_goes_with_the_result(
+    cloud: Cloud, purge: Purge, configure: Callable[..., None], keep_originals: str
+) -> None:
+    """A conversion that was killed between ``ready`` and the deletion leaves it; a claim ends the retries."""
+    configure(KEEP_ORIGINALS=keep_originals)
+    cloud.upload("any/recording.wav")
+    upload = cloud.uploads.find("any/recording.wav")
+    assert upload
+    job = stored(
+        cloud,
+        direct_job(
+            Status.CLAIMED,
+            purge_at=time.time() - 1,
+            upload_key=upload.key,
+            upload_etag=upload.etag,
+            upload_last_modified=upload.last_modified,
+        ),
+    )
+
+    assert purge(job.id) == []
+
+    assert cloud.upload_keys() == ([upload.key] if keep_originals else [])
+    assert cloud.result_keys() == []
+
+
 def test_a_message_that_comes_twice_does_no_harm(cloud: Cloud, purge: Purge) -> None:
     job = stored(cloud, claimed())
 
