@@ -191,7 +191,7 @@ test-sam-local: $(VENV)/installed $(SAM_VENV)/installed ## `sam local` in contai
 BENCH_PROGRAMS := sox espeak-ng
 .PHONY: bench
 bench: $(VENV)/installed ## side by side with ffmpeg, SoX and pydub: table and JSON; make bench CASES=clips for a part
-	@$(call packages,$(BENCH_PROGRAMS),$(BENCH_PROGRAMS) libsox-fmt-mp3,echo "For all of it, please type: sudo apt-get install $(BENCH_PROGRAMS) libsox-fmt-mp3" >&2)
+	@$(call packages,$(BENCH_PROGRAMS),$(BENCH_PROGRAMS) libsox-fmt-mp3,echo "please type for all of it: sudo apt-get install $(BENCH_PROGRAMS) libsox-fmt-mp3" >&2)
 	@$(BIN)/python -m tests.bench $(CASES)
 
 .PHONY: bench-costs
