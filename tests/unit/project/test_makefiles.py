@@ -30,6 +30,22 @@ def test_nothing_is_asked_that_macos_lacks(makefile: Path, pattern: str) -> None
     assert re.findall(pattern, makefile.read_text(), re.MULTILINE) == []
 
 
+TARGETS = re.findall(r"(?m)^([a-z][a-z0-9-]*):", (PROJECT / "Makefile").read_text())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_a_target_would_run_is_whole(target: str) -> None:
+    """A comma in an argument of make's `$(call ...)` ends that argument, and leaves half of a command."""
+    # Lines with $(MAKE) are run even so: by a shell that does nothing.
+    told = ["make", "--dry-run", "--always-make", "SHELL=true", "AUDIO=song.wav", "STACK=audio", target]
+    commands = subprocess.run(told, cwd=PROJECT, env=environment(), capture_output=True, text=True, check=True).stdout
+
+    parsed = subprocess.run(["bash", "-n"], input=commands, capture_output=True, text=True, check=False)
+
+    assert commands
+    assert parsed.stderr == ""
+
+
 def test_help_groups_its_targets() -> None:
     shown = subprocess.run(
         ["make", "help"], cwd=PROJECT, env=environment(), capture_output=True, text=True, check=True
