@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from audiojobs.announcements import Announcer
-from audiojobs.conversion import Conversion
+from audiojobs.conversion import Conversion, misspelled_options
 from audiojobs.errors import (
     AudioJobError,
     FileError,
@@ -217,7 +217,7 @@ class JobRunner:
                 holder=attempt,
                 source=converted.source,
                 result=converted.result,
-                warnings=converted.warnings,
+                warnings=(*_option_warnings(job, upload), *converted.warnings),
                 expires_at=now + self._settings.link_seconds,
                 lease_expires_at=now + _ANNOUNCEMENT_LEASE_SECONDS,
                 secret_hash=hash_secret(secret) if secret else None,
@@ -407,6 +407,13 @@ class JobRunner:
 def _is_folder(upload: Upload) -> bool:
     """S3's console makes an empty object for a folder."""
     return upload.key.endswith("/") and upload.size_bytes == 0
+
+
+def _option_warnings(job: Job, upload: Upload) -> Iterator[Notice]:
+    """What the metadata of a direct upload may have meant. That of an API job asks for nothing."""
+    if job.origin is Origin.DIRECT:
+        for name, option in misspelled_options(upload.metadata).items():
+            yield Notice("unknown-option", f"The object metadata {name} is not an option. Did you mean {option}?")
 
 
 def _tell_failed(error: AudioJobError) -> None:

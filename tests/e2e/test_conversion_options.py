@@ -89,5 +89,5 @@ def test_the_download_is_named_after_the_sample_rate(service: Service, song: Pat
     answer = service.request("GET", service.claim(created["link"]))
 
     assert answer.headers["Content-Disposition"] == (
-        "attachment; filename=\"Gr__e.44.1k.mp3\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.44.1k.mp3"
+        f"attachment; filename=\"{created['id'][:8]}-Gr__e.44.1k.mp3\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.44.1k.mp3"
     )

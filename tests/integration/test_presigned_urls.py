@@ -226,7 +226,7 @@ def test_a_download_has_its_name_and_its_type(http: requests.Session, download_u
     assert answer.content == CONTENT
     assert answer.headers["Content-Type"] == "audio/mpeg"
     assert answer.headers["Content-Disposition"] == (
-        "attachment; filename=\"Gr__e.32k.mp3\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.32k.mp3"
+        "attachment; filename=\"job-Gr__e.32k.mp3\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.32k.mp3"
     )
 
 

@@ -1,13 +1,14 @@
 """What a caller may ask of a conversion, and which combinations MP3 has.
 
 The same options come as JSON numbers (``POST /jobs``) and as text (S3 object metadata,
-``x-amz-meta-bit-rate: 128000``); both become one :class:`Conversion`.
+``x-amz-meta-bit-rate: 128000``, or with ``_``); both become one :class:`Conversion`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any
 
 from audiojobs.errors import InvalidRequest
@@ -90,15 +91,18 @@ class Conversion:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Conversion:
-        """Read the options from S3 object metadata (lower-case names with hyphens, without ``x-amz-meta-``).
+        """Read the options from S3 object metadata: lower-case names without ``x-amz-meta-``, with ``-`` or ``_``.
 
         Raises :class:`~audiojobs.errors.InvalidRequest`.
         """
         given: dict[str, Any] = {}
         for name in OPTION_NAMES:
-            text = metadata.get(name.replace("_", "-"))
-            if text is None:
+            texts = {metadata[spelling] for spelling in (name.replace("_", "-"), name) if spelling in metadata}
+            if not texts:
                 continue
+            if len(texts) > 1:
+                raise InvalidRequest(f"{name} is given twice, with different values.", field=name)
+            (text,) = texts
             if name == "allow_partial":
                 if text.lower() not in ("true", "false"):
                     raise InvalidRequest("allow-partial must be true or false.", field=name)
@@ -115,6 +119,21 @@ class Conversion:
 
 
 OPTION_NAMES = tuple(field.name for field in fields(Conversion))
+
+_ALIKE = 0.81  # of difflib's ratio: takes "chanels" and "samplerate", not "sample-name" or "rate"
+
+
+def misspelled_options(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Names in S3 object metadata that are no options but look like one, and the option that each looks like."""
+    plain_names = {name.replace("_", ""): name for name in OPTION_NAMES}
+    found = {}
+    for given in sorted(metadata):
+        if given.replace("-", "_") in OPTION_NAMES:
+            continue
+        plain = "".join(filter(str.isalnum, given.lower()))
+        if alike := get_close_matches(plain, plain_names, n=1, cutoff=_ALIKE):
+            found[given] = plain_names[alike[0]]
+    return found
 
 
 def _listed(numbers: list[int] | tuple[int, ...]) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -30,6 +30,7 @@ RESULT_CONTENT_TYPE = "audio/mpeg"
 
 _CHUNK_BYTES = 1024 * 1024
 _MAX_BROKEN_DOWNLOADS = 5
+_MAX_FILENAME_CHARACTERS = 255
 
 # Two parts of 8 MB under way at a time: small in memory, whatever the length.
 _TRANSFER = TransferConfig(max_concurrency=2, multipart_chunksize=8 * 1024 * 1024)
@@ -251,16 +252,22 @@ class ResultObjects(_Bucket):
                 "Bucket": self._bucket,
                 "Key": key,
                 "ResponseContentType": RESULT_CONTENT_TYPE,
-                "ResponseContentDisposition": content_disposition(filename),
+                "ResponseContentDisposition": content_disposition(filename, job_id=PurePosixPath(key).stem),
             },
             ExpiresIn=expires_in_seconds,
         )
 
 
-def content_disposition(filename: str) -> str:
-    """``attachment`` with the name twice: in ASCII for old clients, and in UTF-8 (RFC 6266, RFC 8187)."""
+def content_disposition(filename: str, *, job_id: str) -> str:
+    """``attachment`` with the name twice: in ASCII for old clients, and in UTF-8 (RFC 6266, RFC 8187).
+
+    An ASCII name that lost letters begins with a piece of the job's id, so that the names of two files still differ.
+    """
     name = re.sub(r'[/\\"]', "_", harmless(filename))
     ascii_name = name.encode("ascii", "replace").decode().replace("?", "_").replace("%", "_")
+    if not name.isascii():
+        mark = f"{job_id[:8]}-"
+        ascii_name = mark + ascii_name[len(mark) - _MAX_FILENAME_CHARACTERS :]
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiojobs.conversion import BIT_RATES, Conversion
+from audiojobs.conversion import BIT_RATES, OPTION_NAMES, Conversion, misspelled_options
 from audiojobs.errors import InvalidRequest
 
 
@@ -129,6 +129,52 @@ def test_allow_partial_as_metadata_is_a_word(text: str) -> None:
 
 def test_metadata_of_others_is_not_looked_at() -> None:
     assert Conversion.from_metadata({"s3cmd-attrs": "uid:0", "bitrate": "1"}) == Conversion()
+
+
+def test_metadata_may_be_spelled_as_the_fields_of_the_api_are() -> None:
+    metadata = {"sample_rate": "44100", "bit_rate": "128000", "allow_partial": "true"}
+
+    assert Conversion.from_metadata(metadata) == Conversion(44_100, 128_000, allow_partial=True)
+
+
+def test_two_spellings_of_one_option_agree_or_are_refused() -> None:
+    assert Conversion.from_metadata({"bit-rate": "64000", "bit_rate": "64000"}).bit_rate == 64_000
+    with pytest.raises(InvalidRequest) as refusal:
+        Conversion.from_metadata({"bit-rate": "64000", "bit_rate": "128000"})
+
+    assert refusal.value.field == "bit_rate"
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("bitrate", "bit_rate"),
+        ("samplerate", "sample_rate"),
+        ("sampling-rate", "sample_rate"),
+        ("sample_rates", "sample_rate"),
+        ("vbrquality", "vbr_quality"),
+        ("quality", "vbr_quality"),
+        ("channel", "channels"),
+        ("chanels", "channels"),
+        ("allowpartial", "allow_partial"),
+        ("allow-partials", "allow_partial"),
+    ],
+)
+def test_what_looks_like_an_option_is_found(name: str, option: str) -> None:
+    assert misspelled_options({name: "1", "owner": "me"}) == {name: option}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *OPTION_NAMES,
+        *(name.replace("_", "-") for name in OPTION_NAMES),
+        *("mtime", "s3cmd-attrs", "md5chksum", "owner", "title", "artist", "rate", "frame-rate", "bit-depth"),
+        *("sample-name", "sample-id", "channel-name", "partial", "birth-date", "sha256", "x", ""),
+    ],
+)
+def test_other_metadata_is_no_misspelled_option(name: str) -> None:
+    assert misspelled_options({name: "1"}) == {}
 
 
 possible = st.builds(

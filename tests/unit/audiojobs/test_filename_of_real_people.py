@@ -29,7 +29,7 @@ def test_they_are_taken_and_come_back_as_they_are(name: str) -> None:
     request = parse_job_request(f'{{"filename": "{name}"}}')
 
     assert request.filename == name
-    assert unquote(content_disposition(name).partition("UTF-8''")[2]) == name
+    assert unquote(content_disposition(name, job_id="0f8d3c1e").partition("UTF-8''")[2]) == name
 
 
 @pytest.mark.parametrize(

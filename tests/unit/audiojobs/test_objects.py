@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from tests.unit.cloud import Cloud, failing
 from tests.unit.samples import api_job, direct_job
 
 KEY = "any/ä key+100%.wav"
+JOB_ID = "0f8d3c1e5b7a49f2a6c4e8d0b1f3a597"
 
 
 def put(cloud: Cloud, data: bytes, key: str = KEY) -> Upload:
@@ -228,16 +230,18 @@ class TestResults:
             cloud.results.exists(KEY)
 
     def test_a_presigned_download_is_regional_sigv4_with_name_and_type(self, cloud: Cloud) -> None:
-        presigned = cloud.results.presign(KEY, filename="Ä song.mp3", expires_in_seconds=300)
+        result_key = f"{KEY}/{JOB_ID}.mp3"
+
+        presigned = cloud.results.presign(result_key, filename="Ä song.mp3", expires_in_seconds=300)
 
         url = urlsplit(presigned)
         query = parse_qs(url.query)
         assert url.netloc == f"{cloud.result_bucket}.s3.eu-central-1.amazonaws.com"
-        assert unquote(url.path) == f"/{KEY}"
+        assert unquote(url.path) == f"/{result_key}"
         assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
         assert query["X-Amz-Expires"] == ["300"]
         assert query["response-content-type"] == ["audio/mpeg"]
-        assert query["response-content-disposition"] == [content_disposition("Ä song.mp3")]
+        assert query["response-content-disposition"] == [content_disposition("Ä song.mp3", job_id=JOB_ID)]
         assert cloud.results.origin() == f"https://{url.netloc}"
 
 
@@ -288,21 +292,21 @@ def test_what_fails_tells_why_and_not_whose_file_it_was(
     ("filename", "ascii_name", "name"),
     [
         ("song.32k.mp3", "song.32k.mp3", "song.32k.mp3"),
-        ("Ä ö.mp3", "_ _.mp3", "Ä ö.mp3"),
+        ("Ä ö.mp3", "0f8d3c1e-_ _.mp3", "Ä ö.mp3"),
         ('a"b.mp3', "a_b.mp3", "a_b.mp3"),
         ("a\\b/c.mp3", "a_b_c.mp3", "a_b_c.mp3"),
         ("a\r\nSet-Cookie: x=1.mp3", "a__Set-Cookie: x=1.mp3", "a__Set-Cookie: x=1.mp3"),
         ("50%41.mp3", "50_41.mp3", "50%41.mp3"),
         ("a;b='c'.mp3", "a;b='c'.mp3", "a;b='c'.mp3"),
         ("\u202egpj.mp3", "_gpj.mp3", "_gpj.mp3"),
-        ("漢.mp3", "_.mp3", "漢.mp3"),
+        ("漢.mp3", "0f8d3c1e-_.mp3", "漢.mp3"),
         ("a\x00b\x7f.mp3", "a_b_.mp3", "a_b_.mp3"),
         ("\ud800.mp3", "_.mp3", "_.mp3"),
     ],
     ids=repr,
 )
 def test_a_hostile_name_stays_a_name(filename: str, ascii_name: str, name: str) -> None:
-    disposition = content_disposition(filename)
+    disposition = content_disposition(filename, job_id=JOB_ID)
 
     kind, quoted, extended = disposition.split("; filename", 2)
     assert kind == "attachment"
@@ -311,9 +315,27 @@ def test_a_hostile_name_stays_a_name(filename: str, ascii_name: str, name: str) 
     assert unquote(extended.removeprefix("*=UTF-8''")) == name
 
 
+def test_names_that_lose_all_their_letters_are_told_apart() -> None:
+    headers = [
+        content_disposition(name, job_id=job_id)
+        for name, job_id in [("東京.32k.mp3", "1" * 32), ("大阪.32k.mp3", "2" * 32)]
+    ]
+
+    assert [re.findall('"(.+)"', header)[0] for header in headers] == ["11111111-__.32k.mp3", "22222222-__.32k.mp3"]
+
+
+def test_the_longest_name_can_be_saved_by_old_clients_too() -> None:
+    header = content_disposition("é" + "x" * 249 + ".mp3", job_id=JOB_ID)
+
+    [name] = re.findall('"(.+)"', header)
+    assert len(name) == 255
+    assert name.startswith("0f8d3c1e-x")
+    assert name.endswith("x.mp3")
+
+
 @given(st.text(st.characters(exclude_categories=())))
 def test_every_name_gives_one_header_line_of_ascii(filename: str) -> None:
-    disposition = content_disposition(filename)
+    disposition = content_disposition(filename, job_id=JOB_ID)
 
     assert disposition.isascii()
     assert disposition.isprintable()

@@ -83,6 +83,17 @@ def test_every_error_is_there_with_its_status(error: type[AudioJobError]) -> Non
     assert meaning
 
 
+def test_the_codes_of_the_gateway_are_there() -> None:
+    chapter = TROUBLESHOOTING.partition("\n## Error codes\n")[2].partition("\n## ")[0]
+    answers = TEMPLATE["Resources"]["RestApi"]["Properties"]["GatewayResponses"].values()
+    codes = {
+        re.findall(r'"type": "([a-z-]+)"', answer["ResponseTemplates"]["application/json"])[0] for answer in answers
+    }
+
+    assert "request-refused" in codes
+    assert [code for code in sorted(codes) if not rows(chapter, code)] == []
+
+
 def warnings() -> set[str]:
     """The codes that the functions give to notices of their own."""
     texts = (path.read_text(encoding="utf-8") for path in (PROJECT / "functions").rglob("*.py"))

@@ -194,6 +194,18 @@ class TestReady:
         assert event["detail"]["link"] == outcome.link
         assert opens(outcome.link, ready)
 
+    def test_metadata_that_looks_like_an_option_is_warned_of(self, service: Service) -> None:
+        service.cloud.upload(KEY, b"sound", bitrate="64000", mtime="1700000000.5")
+
+        service.handle(KEY)
+
+        warned, noticed = service.direct_job().warnings
+        assert warned.code == "unknown-option"
+        assert "bitrate" in warned.detail
+        assert "bit_rate" in warned.detail
+        assert noticed == NOTICE
+        assert service.engine.conversions == [Conversion()]
+
     @pytest.mark.parametrize("key", ["jobs/song.wav", f"jobs/{'0' * 32}", "jobs", "a/b/ä ö+1.wav", "folder/"])
     def test_whatever_the_key_an_upload_that_no_api_job_awaits_is_a_direct_one(
         self, service: Service, key: str

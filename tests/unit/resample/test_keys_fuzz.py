@@ -88,7 +88,7 @@ def _goes_through(cloud: Cloud, handler: Callable[..., Any], key: str) -> None:
     assert len(job.result_key.encode()) <= MAX_KEY_BYTES
     assert not {".", ".."} & set(job.result_key.split("/"))
     assert job.result_key in cloud.result_keys()
-    header = content_disposition(job.download_filename)
+    header = content_disposition(job.download_filename, job_id=job.id)
     assert header.isascii()
     assert header.isprintable()
     assert not set("/\\\r\n\0") & set(unquote(header))
