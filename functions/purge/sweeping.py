@@ -81,12 +81,13 @@ class Sweep:
             if not page.next_page:
                 break
             page = self._store.list_due(now=started, limit=PAGE_JOBS, start=page.next_page)
+        is_complete = True
         try:
-            self._abort_abandoned_parts(has_time)
+            is_complete = self._abort_abandoned_parts(has_time)
         except AudioJobError:
             failed += 1
             logger().exception("parts could not be swept")
-        return SweepReport(swept, failed, lag_seconds, is_complete=True)
+        return SweepReport(swept, failed, lag_seconds, is_complete)
 
     def sweep(self, job_id: str) -> None:
         """Do what is due for a job. Raises :class:`~audiojobs.errors.AudioJobError`."""
@@ -146,14 +147,20 @@ class Sweep:
         self._announcer.announce(job, link=link)
         self._store.end_announcement(job.id, holder=job.lease_holder or "")
 
-    def _abort_abandoned_parts(self, has_time: Callable[[], bool]) -> None:
+    def _abort_abandoned_parts(self, has_time: Callable[[], bool]) -> bool:
+        """Returns whether there was time for all of them."""
         now = self._clock()
         for parts in self._uploads.partial_uploads():
-            if has_time() and self._is_abandoned(parts, now):
+            if not has_time():
+                return False
+            if self._is_abandoned(parts, now):
                 self._uploads.abort_parts(parts.key, parts.upload_id)
         for parts in self._results.partial_uploads():
-            if has_time() and parts.initiated < now - _RESULT_PARTS_SECONDS:
+            if not has_time():
+                return False
+            if parts.initiated < now - _RESULT_PARTS_SECONDS:
                 self._results.abort_parts(parts.key, parts.upload_id)
+        return True
 
     def _is_abandoned(self, parts: PartialUpload, now: float) -> bool:
         job_id = api_job_id(parts.key)

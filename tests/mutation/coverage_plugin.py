@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,12 @@ import pytest
 FOLDERS = ("functions", "layers/shared")
 
 # Begun when this is imported, which is before any module is that it shall see.
-_coverage = coverage.Coverage(data_file=None, config_file=False, source=[str(Path(name).resolve()) for name in FOLDERS])
+_coverage = coverage.Coverage(
+    data_file=None,
+    config_file=False,
+    source=[str(Path(name).resolve()) for name in FOLDERS],
+    concurrency=["thread", "greenlet"],
+)
 _coverage.start()
 
 _seconds: dict[str, float] = defaultdict(float)
@@ -39,7 +45,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write ``{"seconds": {test: seconds}, "lines": {file: {line: [test, ...]}}}``, of tests that passed."""
+    """Write of the tests that passed their ``seconds``, those that run each of the ``lines`` of a file, and what they
+    import from elsewhere (``modules``).
+    """
     _coverage.stop()
     data = _coverage.get_data()
     lines = {}
@@ -48,5 +56,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         lines[str(Path(file).relative_to(Path.cwd()))] = {
             line: [test for test in tests if test and test not in _not_passed] for line, tests in by_line.items()
         }
-    seconds = {test: taken for test, taken in _seconds.items() if test not in _not_passed}
-    session.config.getoption("--coverage-to").write_text(json.dumps({"seconds": seconds, "lines": lines}))
+    measured = {
+        "seconds": {test: taken for test, taken in _seconds.items() if test not in _not_passed},
+        "lines": lines,
+        "modules": [name for name, module in sorted(sys.modules.items()) if _is_from_elsewhere(name, module)],
+    }
+    session.config.getoption("--coverage-to").write_text(json.dumps(measured))
+
+
+def _is_from_elsewhere(name: str, module: object) -> bool:
+    file = getattr(module, "__file__", None)
+    return bool(file) and not Path(str(file)).is_relative_to(Path.cwd()) and not name.startswith("_")

@@ -6,10 +6,13 @@ import ast
 import itertools
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 from cosmic_ray.commands.init import init
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec
 
@@ -17,7 +20,7 @@ Place = tuple[int, int]
 """A line, from 1, and a column, from 0."""
 
 
-def sample(files: Sequence[Path], count: int, seed: int, lines: frozenset[int] = frozenset()) -> list[MutationSpec]:
+def sample(files: Sequence[Path], count: int, seed: int, lines: Set[int] = frozenset()) -> list[MutationSpec]:
     """At most ``count`` mutants, one at a place, all places alike; the same for the same seed and files.
 
     ``lines``, if there are any, are those that may change.
@@ -27,8 +30,18 @@ def sample(files: Sequence[Path], count: int, seed: int, lines: frozenset[int] =
         if not lines or mutant.start_pos[0] in lines:
             places.setdefault((str(mutant.module_path), mutant.start_pos), []).append(mutant)
     chooser = random.Random(seed)
-    chosen = chooser.sample(sorted(places), min(count, len(places)))
-    return [chooser.choice(places[place]) for place in chosen]
+    in_any_order = chooser.sample(sorted(places), len(places))
+    chosen = (chooser.choice(places[place]) for place in in_any_order)
+    return list(itertools.islice(filter(_is_python, chosen), count))
+
+
+def named(files: Sequence[Path], names: Set[tuple[str, str, int]]) -> list[MutationSpec]:
+    """The mutants of these names: file, operator, and which of the operator's places in the file."""
+    return [
+        mutant
+        for mutant in _all_mutants(files)
+        if (str(mutant.module_path), mutant.operator_name, mutant.occurrence) in names
+    ]
 
 
 def _all_mutants(files: Sequence[Path]) -> Iterator[MutationSpec]:
@@ -46,12 +59,32 @@ def _all_mutants(files: Sequence[Path]) -> Iterator[MutationSpec]:
         )
 
 
+def _is_python(mutant: MutationSpec) -> bool:
+    """A star that is no product becomes a quotient, too; and that a literal is another object, every linter tells."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            compile(mutated_code(mutant), mutant.module_path, "exec")
+        except SyntaxError:
+            return False
+    return True
+
+
+def mutated_code(mutant: MutationSpec) -> str:
+    """The file with the mutant in it."""
+    code = Path(mutant.module_path).read_text(encoding="utf-8")
+    mutated: str | None = mutate_code(code, get_operator(mutant.operator_name)(), mutant.occurrence)
+    return mutated or code
+
+
 def _without_effect(file: Path) -> Iterator[tuple[Place, Place]]:
-    """Types, and how a dataclass is stored: no test can see a change there."""
+    """Types, the imports that only they need, and how a dataclass is stored: no test can see a change there."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         found = [getattr(node, name, None) for name in ("annotation", "returns")]
         if isinstance(node, ast.ClassDef):
             found += [decorator for decorator in node.decorator_list if "dataclass" in ast.unparse(decorator)]
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            found.append(node.test)
         for part in found:
             if isinstance(part, ast.expr):
                 before = 1 if isinstance(node, ast.ClassDef) else 0  # the @

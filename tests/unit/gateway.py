@@ -33,6 +33,18 @@ class FakeLambdaContext:
         return self.remaining_milliseconds
 
 
+class TimePasses(FakeLambdaContext):
+    """Each look at the time that is left finds the next one; the last one stays."""
+
+    def __init__(self, *remaining_milliseconds: int) -> None:
+        super().__init__()
+        object.__setattr__(self, "_looks", list(remaining_milliseconds))
+
+    def get_remaining_time_in_millis(self) -> int:
+        looks: list[int] = self._looks  # type: ignore[attr-defined]
+        return looks.pop(0) if len(looks) > 1 else looks[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the API answered."""

@@ -23,7 +23,6 @@ from api.requests import (
 )
 from audiojobs.errors import (
     AlreadyDownloaded,
-    CrossOriginClaim,
     InternalError,
     InvalidRequest,
     JobNotFound,
@@ -215,9 +214,7 @@ def paths() -> Schema:
                             }
                         },
                     },
-                    **problems_or_page(
-                        InvalidRequest, CrossOriginClaim, JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired
-                    ),
+                    **problems_or_page(InvalidRequest, JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired),
                 },
                 parameters=[
                     parameter(

@@ -15,7 +15,7 @@ from audiojobs.objects import ResultObjects
 from purge.app import lambda_handler
 from tests.unit.cloud import Cloud, failing
 from tests.unit.conftest import Logs
-from tests.unit.gateway import FakeLambdaContext
+from tests.unit.gateway import FakeLambdaContext, TimePasses
 from tests.unit.samples import api_job, direct_job
 
 Purge = Callable[..., list[str]]
@@ -31,7 +31,7 @@ def purge(configure: Callable[..., None], logs: Logs) -> Purge:
     return purge
 
 
-def deliver(*bodies: str, age_seconds: float = 3600) -> list[str]:
+def deliver(*bodies: str, age_seconds: float = 3600, context: FakeLambdaContext | None = None) -> list[str]:
     records = [
         {
             "messageId": str(number),
@@ -42,7 +42,7 @@ def deliver(*bodies: str, age_seconds: float = 3600) -> list[str]:
         }
         for number, body in enumerate(bodies)
     ]
-    answer: dict[str, Any] = lambda_handler({"Records": records}, FakeLambdaContext())
+    answer: dict[str, Any] = lambda_handler({"Records": records}, context or FakeLambdaContext())
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
@@ -195,6 +195,22 @@ def test_only_what_failed_comes_back(cloud: Cloud, purge: Purge) -> None:
         assert purge(first.id, second.id) == ["0"]
 
     assert cloud.result_keys() == [first.result_key]
+
+
+def test_messages_that_no_time_is_left_for_come_back(cloud: Cloud, purge: Purge, logs: Logs) -> None:
+    """A purge takes up to 15 s where a call gets no answer: one that is killed would take its batch with it."""
+    jobs = [stored(cloud, claimed()) for _ in range(3)]
+    bodies = [json.dumps({"job_id": job.id}) for job in jobs]
+
+    assert deliver(*bodies, context=TimePasses(60_000, 14_999)) == ["1", "2"]
+
+    assert cloud.job(jobs[0].id).status is Status.PURGED
+    assert [cloud.job(job.id) for job in jobs[1:]] == jobs[1:]
+    assert sorted(cloud.result_keys()) == sorted(job.result_key for job in jobs[1:])
+    assert "No time is left for this message" in logs.text
+
+    assert deliver(*bodies[1:]) == []
+    assert cloud.result_keys() == []
 
 
 def test_a_result_that_is_still_there_after_its_deletion_is_not_marked(

@@ -15,7 +15,7 @@ from audiojobs.objects import _Bucket
 from purge.app import lambda_handler
 from tests.unit.cloud import Cloud, failing
 from tests.unit.conftest import Logs
-from tests.unit.gateway import FakeLambdaContext
+from tests.unit.gateway import FakeLambdaContext, TimePasses
 from tests.unit.samples import api_job, direct_job
 
 Sweep = Callable[..., dict[str, Any]]
@@ -161,6 +161,43 @@ def test_a_run_ends_before_its_function_does_and_tells_how_late_it_is(cloud: Clo
     assert (report["swept"], report["is_complete"]) == (0, False)
     assert 4000 <= report["lag_seconds"] < 5000
     assert cloud.result_keys()
+
+
+@pytest.mark.usefixtures("configure")
+class TestTheTimeRunsOut:
+    """A job takes up to 15 s where a call gets no answer, so none is begun when less is left."""
+
+    def test_what_was_not_reached_is_as_it_was_and_comes_next_time(self, cloud: Cloud) -> None:
+        jobs = [stored(cloud, due(Status.READY, sweep_at=LONG_AGO + number)) for number in range(4)]
+        before = [cloud.job(job.id) for job in jobs]
+
+        report = lambda_handler(SCHEDULED, TimePasses(60_000, 20_000, 14_999))
+
+        assert (report["swept"], report["failed"], report["is_complete"]) == (2, 0, False)
+        assert [cloud.job(job.id).status for job in jobs[:2]] == [Status.EXPIRED] * 2
+        assert [cloud.job(job.id) for job in jobs[2:]] == before[2:]
+        assert sorted(cloud.result_keys()) == sorted(job.result_key for job in jobs[2:])
+
+        report = lambda_handler(SCHEDULED, TimePasses(60_000))
+
+        assert (report["swept"], report["failed"], report["is_complete"]) == (2, 0, True)
+        assert cloud.result_keys() == []
+
+    def test_abandoned_parts_wait_too(self, cloud: Cloud) -> None:
+        over = due(Status.AWAITING_UPLOAD, sweep_at=time.time() + 60)
+        cloud.store.create(over)
+        clients.s3().create_multipart_upload(Bucket=cloud.upload_bucket, Key=over.upload_key)
+        clients.s3().create_multipart_upload(Bucket=cloud.result_bucket, Key=over.result_key)
+
+        report = lambda_handler(SCHEDULED, TimePasses(14_999))
+
+        assert not report["is_complete"]
+        assert [len(bucket.partial_uploads()) for bucket in (cloud.uploads, cloud.results)] == [1, 1]
+
+        report = lambda_handler(SCHEDULED, TimePasses(60_000))
+
+        assert report["is_complete"]
+        assert [len(bucket.partial_uploads()) for bucket in (cloud.uploads, cloud.results)] == [0, 0]
 
 
 class TestParts:
