@@ -1,0 +1,303 @@
+"""What becomes of a file, by what it declares, what ffprobe and ffmpeg say of it, and what ffmpeg writes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiojobs.conversion import Conversion
+from audiojobs.errors import (
+    AudioJobError,
+    CorruptAudio,
+    InternalError,
+    NoAudio,
+    TimeLimit,
+    TruncatedAudio,
+    UnsupportedFormat,
+    UploadTooLarge,
+)
+from audiojobs.job import Result, Source
+from resample.engine import convert as convert_module
+from resample.engine.convert import Converted, convert
+from resample.engine.streamed_source import StreamedSource
+from resample.formats.containers import AAC, FLAC, MP3, MP4, RIFX, WAV, Container
+from tests.audio import synth
+from tests.audio.broken import id3v2
+from tests.unit.resample.engine.conftest import STREAM, Programs
+from tests.unit.resample.formats.test_passthrough import info_frame, mpeg_frame
+
+SECONDS = 1.008  # 28 MPEG frames
+MPEG_FRAMES = 29  # what the encoder writes for them: delay and padding (576 each) are no sound
+
+
+def written(mpeg_frames: int = MPEG_FRAMES, *, room: int = 0) -> bytes:
+    """What ffmpeg writes, with ``room`` for tags."""
+    audio = mpeg_frame(192) * mpeg_frames
+    return (id3v2(room) if room else b"") + info_frame(mpeg_frames, len(audio) + 576) + audio
+
+
+def wav(seconds: float = SECONDS, sample_rate: int = 32_000, **layout: Any) -> bytes:
+    samples = synth.sine(seconds, channels=2, sample_rate=sample_rate)
+    return synth.wav_bytes(samples, "s16", channels=2, sample_rate=sample_rate, **layout)
+
+
+class Engine:
+    def __init__(self, programs: Programs, folder: Path) -> None:
+        self.programs = programs
+        self.mp3 = folder / "out" / "result.mp3"
+        self.mp3.parent.mkdir()
+        self.source = folder / "source"
+        self.progress: list[float] = []
+        programs.mp3 = written()
+
+    def convert(
+        self, content: bytes, container: Container = WAV, *, streamed: bool = False, **wishes: Any
+    ) -> Converted:
+        self.programs.install()
+        self.source.write_bytes(content)
+
+        def chunks() -> Iterator[bytes]:
+            for offset in range(0, len(content), 10_000):
+                yield content[offset : offset + 10_000]
+
+        try:
+            return convert(
+                StreamedSource(len(content), content[:40_000], chunks) if streamed else self.source,
+                container,
+                Conversion(**wishes),
+                self.mp3,
+                deadline=time.monotonic() + 600,
+                on_progress=self.progress.append,
+            )
+        finally:
+            assert {path.name for path in self.mp3.parent.iterdir()} <= {"result.mp3"}
+
+
+@pytest.fixture
+def engine(programs: Programs, tmp_path: Path) -> Engine:
+    return Engine(programs, tmp_path)
+
+
+def codes(converted: Converted) -> list[str]:
+    return [warning.code for warning in converted.warnings]
+
+
+class TestAWholeFile:
+    def test_the_result_and_the_facts(self, engine: Engine) -> None:
+        content = wav()
+
+        converted = engine.convert(content)
+
+        assert engine.mp3.read_bytes()[-576:] == mpeg_frame(192)[-576:]
+        assert converted == Converted(
+            Source("wav", "pcm_s16le", 32_000, 2, SECONDS, len(content)),
+            Result(32_000, 192_000, 2, SECONDS, len(written()), passthrough=False),
+            (),
+        )
+
+    def test_the_bit_rate_of_a_variable_one_is_the_mean_of_the_result(self, engine: Engine) -> None:
+        assert engine.convert(wav(), bit_rate=None, vbr_quality=4).result.bit_rate == 192_000
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_from_the_disk_or_while_it_arrives(self, engine: Engine, streamed: bool) -> None:
+        engine.convert(wav(), streamed=streamed)
+
+        (call,) = engine.programs.calls("ffmpeg")
+        assert (f"-i file:{engine.source}" in call) is not streamed
+        assert ("-i pipe:" in call) is streamed
+
+    def test_what_cannot_be_decoded_while_it_arrives_is_fetched_first(self, engine: Engine) -> None:
+        content = b"fLaC\x00\x00\x00\x22" + bytes(50_000)
+        engine.programs.stream = {**STREAM, "codec_name": "flac"}
+
+        converted = engine.convert(content, FLAC, streamed=True)
+
+        assert converted.source.size_bytes == len(content)
+        assert engine.progress == sorted(engine.progress)
+        assert engine.progress[-1] == pytest.approx(0.1), "the fetching is a tenth of the work"
+
+    def test_its_tags_are_in_the_result(self, engine: Engine) -> None:
+        engine.programs.stream = {**STREAM, "tags": {"title": "Song", "encoder": "x"}}
+        engine.programs.mp3 = written(room=600)
+
+        engine.convert(wav())
+
+        assert engine.mp3.read_bytes()[10:].startswith(b"TIT2\x00\x00\x00\x05\x00\x00\x00Song\x00")
+        (call,) = engine.programs.calls("ffmpeg")
+        assert "-metadata_header_padding 527" in call, "room for the title (15 bytes), and some"
+
+    def test_what_the_header_says_of_the_length_is_what_the_source_has(self, engine: Engine) -> None:
+        """The result may be longer by what a resampler adds, but not by more."""
+        engine.programs.stream = {**STREAM, "sample_rate": "44100"}
+
+        converted = engine.convert(wav(1.0075, 44_100))
+
+        assert converted.source.duration_seconds == pytest.approx(1.0075, abs=1 / 44_100)
+        assert converted.result.duration_seconds == SECONDS
+
+    def test_a_source_that_turns_out_longer_has_the_length_of_the_result(self, engine: Engine) -> None:
+        assert engine.convert(wav(0.9)).source.duration_seconds == SECONDS
+
+
+class TestAFileThatIsNotWhole:
+    def test_too_little_sound(self, engine: Engine) -> None:
+        engine.programs.mp3 = written(20)
+
+        with pytest.raises(TruncatedAudio, match=r"declares 1\.008 seconds of sound; 0\.684 could be decoded"):
+            engine.convert(wav())
+
+    def test_gives_what_there_is_where_that_is_allowed(self, engine: Engine) -> None:
+        engine.programs.mp3 = written(20)
+
+        converted = engine.convert(wav(), allow_partial=True)
+
+        assert codes(converted) == ["truncated-audio"]
+        assert converted.source.duration_seconds == converted.result.duration_seconds == 0.684
+
+    def test_bytes_that_are_missing(self, engine: Engine) -> None:
+        with pytest.raises(TruncatedAudio):
+            engine.convert(wav()[:-1000])
+
+        assert engine.programs.calls("ffprobe") == [], "that shows before anything is begun"
+        assert codes(engine.convert(wav()[:-1000], allow_partial=True)) == ["truncated-audio"]
+
+    def test_a_piece_that_was_cut_between_frames(self, engine: Engine) -> None:
+        engine.programs.stream = {**STREAM, "codec_name": "mp3"}
+        engine.programs.mp3 = written(20)
+
+        converted = engine.convert(info_frame(40, 0) + mpeg_frame() * 20, MP3)
+
+        assert codes(converted) == ["shorter-than-declared"]
+
+    def test_a_piece_that_was_cut_inside_a_frame(self, engine: Engine) -> None:
+        engine.programs.stream = {**STREAM, "codec_name": "mp3"}
+        engine.programs.mp3 = written(20)
+
+        with pytest.raises(TruncatedAudio):
+            engine.convert((info_frame(40, 0) + mpeg_frame() * 20)[:-100], MP3)
+
+    def test_damage_inside_is_told(self, engine: Engine) -> None:
+        engine.programs.messages = "[mp3float @ 0x5] [error] Error submitting packet to decoder: x\n" * 2
+
+        assert codes(engine.convert(wav())) == ["decode-errors"]
+
+    def test_nothing_in_it(self, engine: Engine) -> None:
+        with pytest.raises(NoAudio, match="a header and no sound"):
+            engine.convert(wav(0.0))
+
+        assert engine.programs.calls("ffprobe") == []
+
+    @pytest.mark.parametrize("allow_partial", [False, True])
+    def test_nothing_that_can_be_decoded(self, engine: Engine, allow_partial: bool) -> None:
+        engine.programs.mp3 = None
+
+        with pytest.raises(NoAudio):
+            engine.convert(wav(), allow_partial=allow_partial)
+
+    def test_a_decoder_that_fails(self, engine: Engine) -> None:
+        engine.programs.status = 69
+
+        with pytest.raises(CorruptAudio, match="only a part of it could be decoded"):
+            engine.convert(wav())
+        assert codes(engine.convert(wav(), allow_partial=True)) == ["corrupt-audio"]
+
+
+class TestWhatFfprobeSays:
+    def test_nothing(self, engine: Engine) -> None:
+        engine.programs.probe_status = 1
+
+        with pytest.raises(CorruptAudio, match="begins as wav but is damaged"):
+            engine.convert(wav())
+
+    def test_nothing_of_a_file_that_is_cut_off(self, engine: Engine) -> None:
+        engine.programs.probe_status = 1
+
+        with pytest.raises(TruncatedAudio, match="cut off"):
+            engine.convert(wav()[:-1000], allow_partial=True)
+
+    def test_nothing_of_a_big_endian_header(self, engine: Engine) -> None:
+        engine.programs.probe_status = 1
+
+        with pytest.raises(UnsupportedFormat, match="big-endian"):
+            engine.convert(wav(form="RIFX"), RIFX)
+
+    def test_no_sound(self, engine: Engine) -> None:
+        engine.programs.stream = {}
+
+        with pytest.raises(NoAudio):
+            engine.convert(wav())
+
+    def test_more_hours_than_can_be_converted(self, engine: Engine) -> None:
+        """Of an MP4, whose index tells it. 600 seconds are left."""
+        hours = 3 * 260
+        engine.programs.stream = {**STREAM, "codec_name": "aac", "duration": str(hours * 3600)}
+
+        with pytest.raises(UploadTooLarge, match=f"declares {hours} hours"):
+            engine.convert(bytes(1000), MP4)
+        assert engine.programs.calls("ffmpeg") == []
+
+    def test_as_many_hours_as_may_just_be_converted(self, engine: Engine) -> None:
+        engine.programs.stream = {**STREAM, "codec_name": "aac", "duration": str(250 * 3600)}
+
+        with pytest.raises(TruncatedAudio):
+            engine.convert(bytes(1000), MP4)
+        assert len(engine.programs.calls("ffmpeg")) == 1
+
+    def test_another_codec_in_the_clothes_of_pcm_has_a_length_of_its_own(self, engine: Engine) -> None:
+        engine.programs.stream = {**STREAM, "codec_name": "dts"}
+        engine.programs.mp3 = written(10)
+
+        converted = engine.convert(wav())
+
+        assert converted.source.duration_seconds == converted.result.duration_seconds
+        assert codes(converted) == []
+
+
+class TestHowFfmpegEnds:
+    @pytest.mark.parametrize(
+        ("status", "error"), [(256 - 28, InternalError), (1, CorruptAudio)], ids=["no space", "anything else"]
+    )
+    def test_by_itself(self, engine: Engine, status: int, error: type[AudioJobError]) -> None:
+        engine.programs.mp3, engine.programs.status = None, status
+
+        with pytest.raises(error):
+            engine.convert(wav())
+
+    @pytest.mark.parametrize("missing", ["ffmpeg", "ffprobe"])
+    def test_it_is_not_there(self, engine: Engine, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def which(name: str) -> str | None:
+            return None if name == missing else str(engine.programs.folder / name)
+
+        monkeypatch.setattr("resample.sandbox.process.shutil.which", which)
+
+        with pytest.raises(InternalError, match=f"no {missing}: the ffmpeg layer is missing"):
+            engine.convert(wav())
+
+    @pytest.mark.parametrize(("minutes", "error"), [(60, UploadTooLarge), (0.001, TimeLimit)], ids=["fast", "slow"])
+    def test_its_time_runs_out(
+        self, engine: Engine, monkeypatch: pytest.MonkeyPatch, minutes: float, error: type[AudioJobError]
+    ) -> None:
+        """Whoever was 20 times as fast as the sound and did not end would do so again: the file is too long."""
+
+        def encode(_task: object, progress: Any, **_: object) -> None:
+            progress.reach(minutes * 60)
+            time.sleep(0.02)
+            raise TimeLimit
+
+        monkeypatch.setattr(convert_module, "encode", encode)
+
+        with pytest.raises(error):
+            engine.convert(wav())
+
+
+def test_aac_and_others_have_the_length_of_the_result(engine: Engine) -> None:
+    """ffprobe's estimate of an ADTS file promises nothing."""
+    engine.programs.stream = {**STREAM, "codec_name": "aac", "duration": "60"}
+
+    converted = engine.convert(b"\xff\xf1" + bytes(1000), AAC)
+
+    assert converted.source.duration_seconds == converted.result.duration_seconds == SECONDS

@@ -1,0 +1,146 @@
+"""A file that is not here yet: through a pipe, or into a file."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from audiojobs.errors import TimeLimit, UploadReplaced
+from resample.engine.streamed_source import StreamedSource
+from resample.formats.containers import FLAC, WAV, Container
+from tests.audio import synth
+
+CONTENT = bytes(range(256)) * 5000  # more than any pipe holds
+
+
+def streamed(
+    content: bytes = CONTENT, *, head_bytes: int = 4096, meanwhile: Callable[[int], object] = bool
+) -> StreamedSource:
+    def chunks() -> Iterator[bytes]:
+        for offset in range(0, len(content), 100_000):
+            meanwhile(offset)
+            yield content[offset : offset + 100_000]
+
+    return StreamedSource(len(content), content[:head_bytes], chunks)
+
+
+def nobody(_: float) -> None:
+    """Is told."""
+
+
+def soon(seconds: float = 60.0) -> float:
+    return time.monotonic() + seconds
+
+
+def read_all(pipe: int) -> bytes:
+    return b"".join(iter(lambda: os.read(pipe, 65_536), b""))
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class TestFetch:
+    def test_the_whole_file_arrives_and_progress_grows_to_one(self, tmp_path: Path) -> None:
+        progress: list[float] = []
+
+        streamed().fetch(tmp_path / "x", deadline=soon(), on_progress=progress.append)
+
+        assert (tmp_path / "x").read_bytes() == CONTENT
+        assert progress == sorted(progress)
+        assert progress[0] > 0
+        assert progress[-1] == 1.0
+
+    def test_an_empty_file_is_one(self, tmp_path: Path) -> None:
+        streamed(b"").fetch(tmp_path / "x", deadline=soon(), on_progress=nobody)
+
+        assert (tmp_path / "x").read_bytes() == b""
+
+    def test_what_ends_the_download_is_what_is_raised(self, tmp_path: Path) -> None:
+        def replaced(offset: int) -> None:
+            if offset:
+                raise UploadReplaced
+
+        before = open_descriptors()
+        with pytest.raises(UploadReplaced):
+            streamed(meanwhile=replaced).fetch(tmp_path / "x", deadline=soon(), on_progress=nobody)
+
+        assert open_descriptors() == before
+
+    def test_the_deadline_holds_while_nothing_comes(self, tmp_path: Path) -> None:
+        with pytest.raises(TimeLimit):
+            streamed(meanwhile=lambda _: time.sleep(0.3)).fetch(tmp_path / "x", deadline=soon(0.05), on_progress=nobody)
+
+    def test_what_the_callback_raises_ends_it(self, tmp_path: Path) -> None:
+        def stop(_: float) -> None:
+            raise KeyError
+
+        with pytest.raises(KeyError):
+            streamed().fetch(tmp_path / "x", deadline=soon(), on_progress=stop)
+
+
+class TestFlow:
+    def test_the_whole_file_comes_and_then_the_end(self) -> None:
+        before = open_descriptors()
+
+        with streamed().flowing() as pipe:
+            assert read_all(pipe) == CONTENT
+
+        assert open_descriptors() == before
+
+    def test_it_can_be_had_again(self) -> None:
+        source = streamed()
+
+        for _ in range(2):
+            with source.flowing() as pipe:
+                assert read_all(pipe) == CONTENT
+
+    def test_whoever_has_seen_enough_stops_it_without_an_error(self) -> None:
+        taken: list[int] = []
+
+        with streamed(CONTENT * 20, meanwhile=taken.append).flowing() as pipe:
+            assert os.read(pipe, 10) == CONTENT[:10]
+
+        assert taken[-1] < len(CONTENT) * 19
+
+    def test_a_failure_comes_before_what_the_reader_made_of_it(self) -> None:
+        def replaced(offset: int) -> None:
+            raise UploadReplaced
+
+        def read() -> None:
+            with streamed(meanwhile=replaced).flowing() as pipe:
+                assert read_all(pipe) == b""
+                raise ValueError("the file is cut off")
+
+        with pytest.raises(UploadReplaced):
+            read()
+
+
+def test_the_outline_begins_like_the_file_and_is_as_long(tmp_path: Path) -> None:
+    streamed().write_outline(tmp_path / "x")
+
+    outline = (tmp_path / "x").read_bytes()
+    assert (outline[:4096], len(outline)) == (CONTENT[:4096], len(CONTENT))
+    assert not any(outline[4096:])
+
+
+def plain_wav(**layout: object) -> bytes:
+    return synth.wav_bytes(synth.sine(1.0), "s16", **layout)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("content", "container", "is_sequential"),
+    [
+        (plain_wav(), WAV, True),
+        (plain_wav()[:3000], WAV, False),
+        (plain_wav() + b"LIST\x04\0\0\0INFO", WAV, False),
+        (b"fLaC" + bytes(90_000), FLAC, False),
+    ],
+    ids=["plain", "all of it is here", "tags behind the sound", "another format"],
+)
+def test_only_plain_pcm_is_decoded_while_it_arrives(content: bytes, container: Container, is_sequential: bool) -> None:
+    assert streamed(content, head_bytes=40_000).is_sequential(container) is is_sequential
