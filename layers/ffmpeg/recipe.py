@@ -18,7 +18,7 @@ from steps import StepFailed, Steps
 HERE = Path(__file__).resolve().parent
 LAME_PATCHES = tuple(f"lame-patches/{path.name}" for path in sorted((HERE / "lame-patches").glob("*.patch")))
 LAME_FRAMES = "lame-frames.c"
-FFMPEG_PATCHES = ("ffmpeg-speex.patch",)
+FFMPEG_PATCHES = ("ffmpeg-queues.patch", "ffmpeg-speex.patch")
 
 # A change in one of these makes a new build; nothing else in this folder has a say in the binaries.
 RECIPE_FILES = ("debian.py", LAME_FRAMES, *LAME_PATCHES, *FFMPEG_PATCHES, "recipe.py", "steps.py")

@@ -1,7 +1,8 @@
 """The layer's LAME writes the bytes of the LAME that it was before it was made faster.
 
 Whatever a patch in layers/ffmpeg/lame-patches/ speeds up, not one bit of one output may change. The table was made by
-LAME 3.100 with nothing but lame-01-reservoir.patch and what is left of the first patch for speed.
+LAME 3.100 with nothing but the two patches that change bytes, lame-01-reservoir.patch and lame-12-stuffing.patch, and
+lame-02-crc-and-divisions.patch.
 """
 
 from __future__ import annotations

@@ -330,9 +330,9 @@ def test_tags_and_the_xing_header_are_those_of_one_encoder(rate: dict[str, int],
         assert info.size_bytes == frames[-1].end - start == len(data) - start
         assert info.lame.tag_crc_is_valid
     if "bit_rate" in rate:
-        # The same to the byte, but for the CRCs: what fills unused bits differs, and nobody plays it.
-        assert parallel[start : start + 36 + 120 + 32] == serial[start : start + 36 + 120 + 32]
-        assert len(parallel) == len(serial)
+        # All but the CRC of the tag, which ffmpeg gets wrong.
+        crc = start + 36 + 120 + 34
+        assert parallel[:crc] + parallel[crc + 2 :] == serial[:crc] + serial[crc + 2 :]
 
 
 def test_the_head_may_come_late_but_not_too_late(tmp_path: Path) -> None:

