@@ -132,6 +132,21 @@ def test_an_end_that_was_never_told_is_told_with_a_fresh_link(cloud: Cloud, swee
     assert cloud.result_keys() == [job.result_key]
 
 
+def test_a_failure_that_was_never_told_is_told_and_its_upload_waits_for_the_redrive(cloud: Cloud, sweep: Sweep) -> None:
+    cloud.upload("any/key.wav")
+    found = cloud.uploads.find("any/key.wav")
+    assert found
+    pins = {"upload_etag": found.etag, "upload_last_modified": found.last_modified}
+    job = direct_job(Status.FAILED, announced=False, lease_expires_at=1.0, retryable=True, **pins)
+    stored(cloud, job)
+
+    sweep()
+
+    assert [event["detail-type"] for event in cloud.announcements()] == ["Job Failed"]
+    assert cloud.announcements()[0]["detail"]["link"] is None
+    assert cloud.upload_keys() == ["any/key.wav"]
+
+
 @pytest.mark.parametrize("status", list(Status), ids=str)
 def test_what_is_not_due_is_not_touched(cloud: Cloud, sweep: Sweep, status: Status) -> None:
     job = stored(cloud, api_job(status, sweep_at=time.time() + 60))
