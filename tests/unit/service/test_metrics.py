@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -33,7 +33,7 @@ def counted(capsys: pytest.CaptureFixture[str]) -> Counted:
     """The sums of what was counted since the last call; what is measured in seconds, too."""
 
     def counted() -> dict[str, float]:
-        sums: Counter[str] = Counter()
+        sums: defaultdict[str, float] = defaultdict(float)
         for name, unit, values in emitted(capsys.readouterr().out):
             assert unit == {"SweepLag": "Seconds", "RealtimeFactor": "None"}.get(name, "Count")
             sums[name] += sum(values)
