@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 TABLE = Path(__file__).with_suffix(".json")
@@ -105,8 +106,8 @@ def _noise() -> Iterator[int]:
         yield (state >> 48) - FULL_SCALE
 
 
-def digests(lame_frames: Sequence[str | Path]) -> dict[str, str]:
-    """The beginning of the SHA-256 of each output, by "SAMPLE_RATE CHANNELS RATE"."""
+def digests(lame_frames: Sequence[str | Path], *, step: int = 1) -> dict[str, str]:
+    """The beginning of the SHA-256 of each output (or of every `step`-th), by "SAMPLE_RATE CHANNELS RATE"."""
 
     def digest(case: tuple[int, int, str]) -> tuple[str, str]:
         sample_rate, channels, rate = case
@@ -115,7 +116,7 @@ def digests(lame_frames: Sequence[str | Path]) -> dict[str, str]:
         return f"{sample_rate} {channels} {rate}", hashlib.sha256(done.stdout).hexdigest()[:16]
 
     with ThreadPoolExecutor(2) as pool:
-        return dict(pool.map(digest, cases()))
+        return dict(pool.map(digest, islice(cases(), 0, None, step)))
 
 
 def expected() -> Mapping[str, Mapping[str, str]]:

@@ -36,6 +36,7 @@ from resample.formats.declared import Declared
 from resample.formats.declared_length import declared_length
 from resample.formats.last_frame import LastFrame, last_frame
 from resample.formats.mp4_protection import is_protected
+from resample.formats.mp4_samples import has_padded_samples
 from resample.formats.pcm_samples import coded_sound, right_justified_gain
 from resample.formats.reader import file_reader
 from resample.formats.tags import kept_tags, own_tags, unreadable_covers
@@ -95,7 +96,7 @@ def convert(
         declared = _read_declared_length(outline, container, conversion)
         _refuse_protected(outline, container)
         probed = _probe(outline, container, declared, folder, deadline)
-        probed, declared = _look_at_samples(outline, probed, declared)
+        probed, declared = _look_at_samples(outline, container, probed, declared)
         tag_frames, probed = _read_tags(outline, container, probed)
         expected_seconds = declared.duration_seconds or probed.duration_seconds
         if not conversion.allow_partial:
@@ -201,8 +202,12 @@ def _measured(task: EncodeTask) -> EncodeTask:
     return replace(task, probed=replace(probed, mix_gain=gain, warnings=(*probed.warnings, *warnings)))
 
 
-def _look_at_samples(file: Path, probed: ProbeResult, declared: Declared) -> tuple[ProbeResult, Declared]:
+def _look_at_samples(
+    file: Path, container: Container, probed: ProbeResult, declared: Declared
+) -> tuple[ProbeResult, Declared]:
     """How PCM has to be read, which its header does not tell, nor ffprobe."""
+    if container.name == "mp4" and probed.codec.startswith("pcm_"):
+        _refuse_padded(file, container)
     samples = declared.samples
     if samples is None:
         return probed, declared
@@ -221,6 +226,15 @@ def _look_at_samples(file: Path, probed: ProbeResult, declared: Declared) -> tup
         sample_format = "u8" if samples.width == 1 else "flt" if samples.is_float else "s32"
         probed = replace(probed, codec=decoder, decoder=decoder, sample_format=sample_format)
     return probed, declared
+
+
+def _refuse_padded(file: Path, container: Container) -> None:
+    with file_reader(file) as read:
+        if has_padded_samples(read, file.stat().st_size, container.audio_offset):
+            raise UnsupportedFormat(
+                "The samples in this QuickTime file have more bytes than they need, which is not supported."
+                " Please export it as a WAV file, or with 16, 24 or 32 bits in as many bytes."
+            )
 
 
 def _ending(file: Path, container: Container) -> LastFrame:

@@ -19,6 +19,7 @@ from resample.formats.containers import HEAD_BYTES, Container
 from resample.formats.declared import NOTHING, Declared
 from resample.formats.mpeg_frames import iterate_mpeg_frames, parse_info_tag, parse_vbri_tag
 from resample.formats.ogg import ogg_length
+from resample.formats.pcm_samples import PcmSamples
 from resample.formats.reader import Reader
 from resample.formats.riff import MAX_CHUNKS, is_placeholder, read_chunks, w64_length, wav_length
 from resample.formats.trailing_tags import audio_end
@@ -110,6 +111,8 @@ def _caf(read: Reader, size_bytes: int, start: int) -> Declared:
     sample_rate: int | None = None
     packet_bytes = packet_sample_frames = missing = data_bytes = 0
     sample_frames: int | None = None
+    format_fields = b""
+    samples: PcmSamples | None = None
     for _ in range(MAX_CHUNKS):
         header = read(offset, 12)
         if len(header) < 12:
@@ -118,7 +121,9 @@ def _caf(read: Reader, size_bytes: int, start: int) -> Declared:
         if name == b"desc":
             rate, _, _, packet_bytes, packet_sample_frames = struct.unpack(">d4sIII", read(offset + 12, 24))
             sample_rate = int(rate)
+            format_fields = read(offset + 20, 24)
         elif name == b"data":
+            samples = _caf_samples(format_fields, offset + 16, size_bytes if size < 0 else offset + 12 + size)
             if size < 0:
                 break  # up to the end of the file
             data_bytes = max(0, size - 4)
@@ -132,7 +137,22 @@ def _caf(read: Reader, size_bytes: int, start: int) -> Declared:
         sample_frames = data_bytes // packet_bytes * packet_sample_frames or None
     if sample_frames is not None and sample_frames <= 0:
         sample_frames = None
-    return Declared(sample_frames, sample_rate, packet_sample_frames, missing)
+    return Declared(sample_frames, sample_rate, packet_sample_frames, missing, samples=samples)
+
+
+_CAF_IS_FLOAT, _CAF_IS_LITTLE_ENDIAN = 1, 2
+
+
+def _caf_samples(fields: bytes, offset: int, end: int) -> PcmSamples | None:
+    """``fields`` of the description, from the format's name on; ``None`` for all but PCM."""
+    if not fields:
+        return None
+    name, flags, packet_bytes, sample_frames, channels, bits = struct.unpack(">4s5I", fields)
+    width, rest = divmod(packet_bytes, channels or 1)
+    if name != b"lpcm" or rest or sample_frames != 1 or width not in (1, 2, 3, 4, 8) or not 0 < bits <= 8 * width:
+        return None
+    is_float, is_big_endian = bool(flags & _CAF_IS_FLOAT), not flags & _CAF_IS_LITTLE_ENDIAN
+    return PcmSamples(offset, max(0, end - offset), channels, width, bits, is_float, is_big_endian)
 
 
 def _mp3(read: Reader, size_bytes: int, start: int) -> Declared:
