@@ -12,6 +12,7 @@ from pathlib import Path
 from audiojobs.conversion import Conversion
 from audiojobs.errors import CorruptAudio, NoAudio, TimeLimit, TruncatedAudio, UnsupportedFormat, UploadTooLarge
 from audiojobs.job import Notice, Result, Source
+from resample.engine.coded_sound import coded_sound_in
 from resample.engine.encode import encode
 from resample.engine.encode_task import EncodeTask
 from resample.engine.ffmpeg.messages import FfmpegReport
@@ -96,7 +97,7 @@ def convert(
         declared = _read_declared_length(outline, container, conversion)
         _refuse_protected(outline, container)
         probed = _probe(outline, container, declared, folder, deadline)
-        probed, declared = _look_at_samples(outline, container, probed, declared)
+        probed, declared = _look_at_samples(outline, container, probed, declared, folder, deadline)
         tag_frames, probed = _read_tags(outline, container, probed)
         expected_seconds = declared.duration_seconds or probed.duration_seconds
         if not conversion.allow_partial:
@@ -203,22 +204,19 @@ def _measured(task: EncodeTask) -> EncodeTask:
 
 
 def _look_at_samples(
-    file: Path, container: Container, probed: ProbeResult, declared: Declared
+    file: Path, container: Container, probed: ProbeResult, declared: Declared, folder: Path, deadline: float
 ) -> tuple[ProbeResult, Declared]:
-    """How PCM has to be read, which its header does not tell, nor ffprobe."""
+    """How PCM has to be read, which its header does not tell, nor ffprobe; and whether it is sound at all."""
     if container.name == "mp4" and probed.codec.startswith("pcm_"):
         _refuse_padded(file, container)
     samples = declared.samples
     if samples is None:
+        _refuse_coded(coded_sound_in(file, container, probed, folder=folder, deadline=deadline))
         return probed, declared
     if not probed.codec.startswith("pcm_"):
         return probed, replace(declared, sample_frames=None)  # something else in the clothes of PCM: of another length
     with file_reader(file) as read:
-        if coding := coded_sound(read, samples):
-            raise UnsupportedFormat(
-                f"This file says that it holds PCM samples, but it holds {coding}."
-                " Please decode it with the program that made it, and send the decoded file."
-            )
+        _refuse_coded(coded_sound(read, samples))
         gain = right_justified_gain(read, samples)
     probed = replace(probed, sample_gain=gain, is_size_stale=declared.is_size_stale)
     decoder = samples.decoder
@@ -226,6 +224,14 @@ def _look_at_samples(
         sample_format = "u8" if samples.width == 1 else "flt" if samples.is_float else "s32"
         probed = replace(probed, codec=decoder, decoder=decoder, sample_format=sample_format)
     return probed, declared
+
+
+def _refuse_coded(coding: str | None) -> None:
+    if coding:
+        raise UnsupportedFormat(
+            f"This file says that it holds samples, but it holds {coding}."
+            " Please decode it with the program that made it, and send the decoded file."
+        )
 
 
 def _refuse_padded(file: Path, container: Container) -> None:

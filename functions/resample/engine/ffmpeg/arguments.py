@@ -134,6 +134,18 @@ def measure_command(
     ]
 
 
+def beginning_command(
+    program: str, source: Path, container: Container, probed: ProbeResult, *, seconds: float
+) -> list[str]:
+    """Decode the beginning, and write it to stdout as raw PCM (``s32le``), every bit as it is in the file."""
+    index = "a:0" if probed.stream_index is None else probed.stream_index
+    return [
+        *(program, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error"),
+        *_decoder_arguments(source, container, probed),
+        *("-map", f"0:{index}", "-t", str(seconds), "-codec:a", "pcm_s32le", "-f", "s32le", "pipe:1"),
+    ]
+
+
 def _sound_arguments(container: Container, probed: ProbeResult, conversion: Conversion, label: str) -> list[str]:
     return _graph_arguments(container, probed, filter_chain(container, probed, conversion), label)
 
