@@ -176,9 +176,9 @@ test-long: $(VENV)/installed ## the tests with minutes and hours of audio
 	$(BIN)/pytest tests -m long -o addopts="--strict-markers -ra"
 
 MUTATE = $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
-	$(if $(TESTS),--tests $(TESTS)) --python $(BIN)/python
+	$(if $(TESTS),--tests $(TESTS)) $(if $(AGAIN),--again) --python $(BIN)/python
 .PHONY: mutate
-mutate: $(VENV)/installed $(MUTATION_VENV)/installed ## do the tests notice small changes? SAMPLE=60 SEED=1 MINUTES=30 FILES=... TESTS=...
+mutate: $(VENV)/installed $(MUTATION_VENV)/installed ## do the tests notice small changes? SAMPLE=60 SEED=1 MINUTES=30 FILES=... TESTS=... AGAIN=1
 	@nice $(MUTATION_VENV)/bin/python -m tests.mutation $(FILES) $(MUTATE)
 
 .PHONY: test-sam-local

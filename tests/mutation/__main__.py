@@ -31,7 +31,7 @@ FOLDER = PROJECT / ".local" / "mutation"
 COVERAGE = FOLDER / "coverage.json"
 VERDICTS = FOLDER / "verdicts.json"
 
-TESTS_SECONDS = 40.0
+TESTS_SECONDS = 20.0
 """For a mutant and a folder of tests: tests that took so long together when nothing was changed."""
 
 _LEAST_SECONDS = 30.0
