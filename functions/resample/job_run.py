@@ -364,6 +364,7 @@ class JobRunner:
         progress = _ProgressWriter(
             partial(self._record_progress, job.id, attempt), interval_seconds=PROGRESS_INTERVAL_SECONDS
         )
+        looked_at = time.monotonic()
         with scratch_folder() as folder:
             mp3 = folder / "result.mp3"
             converted = convert(
@@ -375,8 +376,16 @@ class JobRunner:
                 on_progress=lambda fraction: progress(_CONVERSION_SHARE * fraction),
                 encoders=self._settings.encoders,
             )
+            converted_at = time.monotonic()
             self._results.put(job.result_key, mp3)
-        seconds = time.monotonic() - started
+        ended = time.monotonic()
+        _log_steps(
+            look=looked_at - started,
+            fetch=converted.fetch_seconds,
+            convert=converted_at - looked_at - converted.fetch_seconds,
+            put=ended - converted_at,
+        )
+        seconds = ended - started
         if converted.is_fallback:
             metrics().add_metric("ParallelEncodingFailed", MetricUnit.Count, 1)
         metrics().add_metric("RealtimeFactor", MetricUnit.NoUnit, converted.result.duration_seconds / seconds)
@@ -402,6 +411,11 @@ class JobRunner:
             self._store.record_progress(job_id, now=self._clock(), holder=attempt, progress=round(fraction, 3))
         except InternalError:
             logger().warning("progress could not be written")
+
+
+def _log_steps(**seconds: float) -> None:
+    """How long the steps of a conversion took; what is decoded while it arrives is not fetched before."""
+    logger().info("converted", extra={"seconds": {step: round(taken, 3) for step, taken in seconds.items()}})
 
 
 def _is_folder(upload: Upload) -> bool:

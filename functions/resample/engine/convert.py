@@ -56,13 +56,15 @@ _SURPLUS_SECONDS = 0.001
 class Converted:
     """A finished conversion; ``warnings`` are for the file's owner.
 
-    ``is_fallback`` tells that parallel encoding was tried and failed.
+    ``is_fallback`` tells that parallel encoding was tried and failed. ``fetch_seconds`` passed until decoding could
+    begin, because the whole file had to be there.
     """
 
     source: Source
     result: Result
     warnings: tuple[Notice, ...]
     is_fallback: bool = False
+    fetch_seconds: float = 0.0
 
 
 def convert(
@@ -94,6 +96,7 @@ def convert(
     with tempfile.TemporaryDirectory(prefix="ffmpeg-", dir=destination.parent) as name:
         folder = Path(name)
         source, outline, on_progress = _fetch_or_stream(source, container, folder, deadline, on_progress)
+        fetch_seconds = time.monotonic() - started
         declared = _read_declared_length(outline, container, conversion)
         _refuse_protected(outline, container)
         probed = _probe(outline, container, declared, folder, deadline)
@@ -124,6 +127,7 @@ def convert(
         result=_result(written, conversion),
         warnings=(*task.probed.warnings, *warnings, *surplus_warnings(declared)),
         is_fallback=report.is_fallback,
+        fetch_seconds=fetch_seconds,
     )
 
 

@@ -169,6 +169,27 @@ def test_a_failure_has_one_code_in_job_log_and_metric(
     assert (job.error.code, told["code"], metric["code"]) == (error.code,) * 3
 
 
+def test_the_log_tells_how_long_each_step_took(
+    cloud: Cloud, handler: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    clock = iter([100.0, 100.5, 103.5, 104.25])
+    upload_key = "any/key.wav"
+
+    def convert(_source: object, _container: object, _conversion: object, mp3: Path, **_: object) -> Converted:
+        mp3.write_bytes(b"MP3")
+        return Converted(SOURCE, RESULT, (), fetch_seconds=1.0)
+
+    monkeypatch.setattr(job_run, "convert", convert)
+    monkeypatch.setattr(job_run, "_ProgressWriter", lambda *_, **__: lambda _: None)
+    monkeypatch.setattr(job_run.time, "monotonic", lambda: next(clock, 105.0))
+    cloud.upload(upload_key)
+
+    handler(s3_event(cloud.upload_bucket, upload_key))
+
+    (told,) = [line for line in logs.lines() if line["message"] == "converted"]
+    assert told["seconds"] == {"look": 0.5, "fetch": 1.0, "convert": 2.0, "put": 0.75}
+
+
 @pytest.mark.parametrize("is_fallback", [False, True], ids=["as-meant", "fallback"])
 def test_where_several_encoders_failed_that_is_counted(
     cloud: Cloud,
