@@ -24,7 +24,12 @@ def section(heading: str, document: str = "README.md") -> str:
 
 def commands(heading: str, document: str = "README.md") -> list[str]:
     """The blocks of commands below a heading."""
-    return re.findall(r"^```sh\n(.*?)^```", section(heading, document), re.DOTALL | re.MULTILINE)
+    return blocks("sh", heading, document)
+
+
+def blocks(language: str, heading: str, document: str) -> list[str]:
+    """The blocks of code below a heading."""
+    return re.findall(rf"^```{language}\n(.*?)^```", section(heading, document), re.DOTALL | re.MULTILINE)
 
 
 def shell(service: Service, folder: Path, *blocks: str, **variables: str) -> str:
