@@ -50,10 +50,11 @@ def name_of(command: str) -> str:
     imported = re.search(r"^import (requests|httpx|minio|boto3)$|@aws-sdk/(lib-storage)", command, re.MULTILINE)
     if imported:
         return imported[1] or imported[2]
-    return re.findall(r"\b(wget|http|aria2c|rclone|s3cmd|s5cmd)\b", command)[-1]
+    names: list[str] = re.findall(r"\b(wget|http|aria2c|rclone|s3cmd|s5cmd)\b", command)
+    return names[-1]
 
 
-def each(found: list[str]) -> Any:
+def each(found: list[str]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("command", found, ids=map(name_of, found))
 
 
