@@ -48,7 +48,7 @@ class Uploads:
         self._clock = clock
 
     def begin(self, job: Job, request: UploadRequest) -> dict[str, Any]:
-        """Begin the upload, or find it with the parts that are there.
+        """Begin the upload, or find it with the parts that are there: all of them, once it is complete.
 
         Raises :class:`~audiojobs.errors.UploadConflict` where the upload of another file was begun,
         :class:`~audiojobs.errors.UploadTooLarge`, :class:`~audiojobs.errors.InvalidRequest` and
@@ -137,7 +137,13 @@ class Uploads:
         return {"size_bytes": size, "part_size_bytes": part_size, "fingerprint": request.fingerprint}
 
     def _found(self, job: Job, upload: MultipartUpload, request: UploadRequest) -> dict[str, Any]:
-        parts = self._parts.list(job.upload_key, upload.upload_id)
+        try:
+            parts = self._parts.list(job.upload_key, upload.upload_id)
+        except NoSuchUpload:
+            completed = self._parts_of_completed(job, upload)
+            if completed is None:
+                raise
+            parts = completed
         if request.size_bytes not in (None, upload.size_bytes) or request.fingerprint != upload.fingerprint:
             raise UploadConflict(
                 "The upload of another file was started. Send the same file, or delete that upload first."
@@ -145,6 +151,21 @@ class Uploads:
         if request.part_size_bytes not in (None, upload.part_size_bytes):
             raise UploadConflict(f"The upload was begun with parts of {upload.part_size_bytes} bytes.")
         return self._view(job, upload, parts)
+
+    def _parts_of_completed(self, job: Job, upload: MultipartUpload) -> list[Part] | None:
+        """All parts, where S3 has made them one object already and its event is still to come.
+
+        S3 no longer tells the ETags of the parts; each has that of the object.
+        """
+        found = self._uploads.find(job.upload_key)
+        if (
+            found is None
+            or found.is_pinned_by(job)
+            or found.size_bytes != upload.size_bytes
+            or not found.etag.strip('"').endswith(f"-{upload.part_count}")
+        ):
+            return None
+        return [Part(number, upload.size_of(number), found.etag) for number in range(1, upload.part_count + 1)]
 
     def _begun_by_another(self, job: Job | None, request: UploadRequest, refused: Refused) -> dict[str, Any]:
         """Another call was quicker: its upload is the job's."""

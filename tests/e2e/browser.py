@@ -27,14 +27,16 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Skips where Chromium is not installed; `make test` installs it."""
+def chromium(*arguments: str) -> Iterator[Browser]:
+    """With more of Chromium's own arguments. Skips where it is not installed; `make test` installs it."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("chromium is not installed")
     expect.set_options(timeout=WAIT_MILLISECONDS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS, timeout=WAIT_MILLISECONDS)
+        browser = playwright.chromium.launch(
+            executable_path=program, args=[*ARGUMENTS, *arguments], timeout=WAIT_MILLISECONDS
+        )
         try:
             yield browser
         finally:

@@ -254,6 +254,23 @@ class Service:
         self.end_window(job_id)
         self.purged(job_id)
 
+    def expire(self, job_id: str) -> None:
+        """Have the time of a job be over, as the record says."""
+        self.stack.admin.client("dynamodb").update_item(
+            TableName=self.stack.access.jobs_table,
+            Key={"id": {"S": job_id}},
+            UpdateExpression="SET expires_at = :now, sweep_at = :now",
+            ExpressionAttributeValues={":now": {"N": str(time.time() - 1)}},
+        )
+
+    def sweep(self) -> None:
+        """Have the sweep come now."""
+        answer = self.stack.aws.client("lambda").invoke(
+            FunctionName=self.stack.access.functions["PurgeFunction"], Payload=b'{"source": "aws.events"}'
+        )
+        payload = json.load(answer["Payload"])
+        assert "FunctionError" not in answer, payload
+
     def logged(self, job_id: str, text: str) -> None:
         """Return once a line about a job, with a text in it, is in the logs.
 

@@ -119,6 +119,28 @@ def test_a_part_that_fails_is_sent_again_alone(service: Service, window: Visitor
     service.delete(job["id"])
 
 
+def test_a_completion_whose_answer_was_lost_is_no_problem(service: Service, window: Visitor, wav: Path) -> None:
+    """Asked again, the service has the file already."""
+    job = service.create_job("large.wav")
+    page = window.page
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        lost.append(route.request.url)
+        service.ready(job["id"])
+        route.abort("connectionreset")
+
+    page.route("**/upload/complete", lose)
+    page.goto(job["link"])
+    choose(page, wav)
+    expect(page.get_by_role("button", name="Download")).to_be_visible()
+
+    assert len(lost) == 1
+    expect(page.get_by_role("alert")).to_have_count(0)
+    service.delete(job["id"])
+
+
 def test_an_upload_is_paused_and_given_up(service: Service, window: Visitor, wav: Path) -> None:
     job = service.create_job("large.wav")
     page = window.page

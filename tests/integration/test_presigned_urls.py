@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,11 @@ import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
 from audiojobs import clients
+from audiojobs.errors import AudioJobError
+from audiojobs.job import MultipartUpload
+from audiojobs.multipart import NoSuchUpload, UploadParts
 from audiojobs.objects import PresignedUpload, ResultObjects, UploadObjects
+from tests.e2e.large_files import Trial, random_file, told, was_thrifty
 from tests.unit.samples import api_job
 
 ATTEMPTS, START_SECONDS = 5, 100.0  # somebody else may take a port between its choice and its use
@@ -213,6 +219,189 @@ def test_an_upload_url_expires(client: Any, uploads: UploadObjects, http: reques
     assert put(http, dead, CONTENT) == 403
     assert uploads.find(KEY) is None
     assert put(http, alive, CONTENT) == 200
+    client.delete_object(Bucket="uploads", Key=KEY)
+
+
+# ---------------------------------------------------------------- uploads in parts
+
+PART_BYTES = 5 << 20
+
+
+@pytest.fixture
+def parts(client: Any) -> UploadParts:
+    return UploadParts(client, "uploads")
+
+
+@pytest.fixture
+def begun(parts: UploadParts) -> Iterator[MultipartUpload]:
+    """The upload of a file of three parts."""
+    upload = MultipartUpload(parts.begin(KEY), 2 * PART_BYTES + 1000, PART_BYTES)
+    yield upload
+    UploadObjects(parts._client, "uploads").abort_parts(KEY, upload.upload_id)
+
+
+def send_part(http: requests.Session, parts: UploadParts, upload: MultipartUpload, number: int, content: bytes) -> int:
+    return put(http, parts.presign(KEY, upload, number, expires_in_seconds=300), content)
+
+
+def content_of(upload: MultipartUpload, number: int) -> bytes:
+    return bytes([number]) * upload.size_of(number)
+
+
+def under_way(client: Any) -> list[str]:
+    return [upload["UploadId"] for upload in client.list_multipart_uploads(Bucket="uploads").get("Uploads", [])]
+
+
+def test_parts_become_the_file_in_any_order_and_sent_again(
+    client: Any, uploads: UploadObjects, parts: UploadParts, begun: MultipartUpload, http: requests.Session
+) -> None:
+    assert [send_part(http, parts, begun, number, content_of(begun, number)) for number in (3, 1)] == [200, 200]
+    assert [part.number for part in parts.list(KEY, begun.upload_id)] == [1, 3]
+    assert [send_part(http, parts, begun, number, content_of(begun, number)) for number in (2, 1)] == [200, 200]
+
+    parts.complete(KEY, begun.upload_id, parts.list(KEY, begun.upload_id))
+
+    found = uploads.find(KEY)
+    assert found is not None
+    assert found.etag.strip('"').endswith("-3")
+    assert b"".join(uploads.chunks(found)) == b"".join(content_of(begun, number) for number in (1, 2, 3))
+    assert under_way(client) == []
+    client.delete_object(Bucket="uploads", Key=KEY)
+
+
+@pytest.mark.parametrize("difference", [-1, 1], ids=["shorter", "longer"])
+def test_a_part_of_another_length_is_refused(
+    parts: UploadParts, begun: MultipartUpload, http: requests.Session, difference: int
+) -> None:
+    content = content_of(begun, 3) + b"x"
+
+    assert send_part(http, parts, begun, 3, content[: 1000 + difference]) == 403
+    assert parts.list(KEY, begun.upload_id) == []
+
+
+def test_a_part_url_is_for_one_part_of_one_upload(
+    parts: UploadParts, begun: MultipartUpload, http: requests.Session
+) -> None:
+    url = parts.presign(KEY, begun, 3, expires_in_seconds=300).url
+    content = content_of(begun, 3)
+    other = parts.begin(KEY)
+
+    refused = [
+        http.put(tampered(url, "partNumber=3", "partNumber=2"), data=content),
+        http.put(tampered(url, begun.upload_id, other), data=content),
+        http.put(unsigned(url), data=content),
+        http.get(url),
+        http.delete(url),
+    ]
+
+    assert [answer.status_code for answer in refused] == [403] * 5
+    assert parts.list(KEY, begun.upload_id) == []
+    UploadObjects(parts._client, "uploads").abort_parts(KEY, other)
+
+
+def test_a_part_that_somebody_replaced_is_not_taken(
+    client: Any, uploads: UploadObjects, parts: UploadParts, begun: MultipartUpload, http: requests.Session
+) -> None:
+    for number in (1, 2, 3):
+        send_part(http, parts, begun, number, content_of(begun, number))
+    seen = parts.list(KEY, begun.upload_id)
+    send_part(http, parts, begun, 2, content_of(begun, 1))
+
+    with suppress(AudioJobError):  # AWS refuses; SeaweedFS still has the part that is named
+        parts.complete(KEY, begun.upload_id, seen)
+
+    found = uploads.find(KEY)
+    if found:
+        assert b"".join(uploads.chunks(found)) == b"".join(content_of(begun, number) for number in (1, 2, 3))
+        client.delete_object(Bucket="uploads", Key=KEY)
+
+
+def test_an_upload_that_is_given_up_leaves_nothing(
+    client: Any, uploads: UploadObjects, parts: UploadParts, begun: MultipartUpload, http: requests.Session
+) -> None:
+    send_part(http, parts, begun, 1, content_of(begun, 1))
+
+    uploads.abort_parts(KEY, begun.upload_id)
+    uploads.abort_parts(KEY, begun.upload_id)
+
+    assert under_way(client) == []
+    assert send_part(http, parts, begun, 2, content_of(begun, 2)) == 404
+    with pytest.raises(NoSuchUpload):
+        parts.list(KEY, begun.upload_id)
+    assert uploads.find(KEY) is None
+
+
+def test_s3s_own_calls_are_presigned_for_clients_that_speak_them(
+    uploads: UploadObjects, parts: UploadParts, begun: MultipartUpload, http: requests.Session
+) -> None:
+    calls = parts.presign_requests(KEY, begun.upload_id, expires_in_seconds=300)
+    for number in (1, 2, 3):
+        send_part(http, parts, begun, number, content_of(begun, number))
+    etags = {part.number: part.etag for part in parts.list(KEY, begun.upload_id)}
+    named = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>" for number, etag in etags.items()
+    )
+
+    listed = http.request(calls["list"].method, calls["list"].url)
+    completed = http.request(
+        calls["complete"].method,
+        calls["complete"].url,
+        data=f"<CompleteMultipartUpload>{named}</CompleteMultipartUpload>",
+    )
+    aborted = http.request(calls["abort"].method, calls["abort"].url)
+
+    assert (listed.status_code, completed.status_code) == (200, 200)
+    assert aborted.status_code in (204, 404)
+    found = uploads.find(KEY)
+    assert found is not None
+    assert found.size_bytes == begun.size_bytes
+    parts._client.delete_object(Bucket="uploads", Key=KEY)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_large_file_over_a_line_that_is_cut(
+    client: Any,
+    uploads: UploadObjects,
+    http: requests.Session,
+    endpoint_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    figure: Any,
+) -> None:
+    """1.5 GB, five cuts, four parts at a time: what is missing after a cut is what S3 says."""
+    trial = Trial(1_500_000_000, 5, 5_000_000)
+    digest, started = random_file(tmp_path / "large.wav", trial.size_bytes), time.monotonic()
+    with trial.line(endpoint_url).up() as line:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{line.port}")
+        over_line = UploadParts(clients.s3.__wrapped__(), "uploads")
+        parts = UploadParts(client, "uploads")
+        upload = MultipartUpload(parts.begin(KEY), trial.size_bytes, PART_BYTES)
+
+        def send(number: int) -> None:
+            with (tmp_path / "large.wav").open("rb") as file, suppress(requests.RequestException):
+                file.seek((number - 1) * PART_BYTES)
+                send_part(http, over_line, upload, number, file.read(PART_BYTES))
+
+        while missing := {*range(1, upload.part_count + 1)} - {
+            part.number for part in parts.list(KEY, upload.upload_id)
+        }:
+            with ThreadPoolExecutor(4) as several:
+                list(several.map(send, sorted(missing)))
+            time.sleep(0.5)
+        parts.complete(KEY, upload.upload_id, parts.list(KEY, upload.upload_id))
+        seconds = time.monotonic() - started
+
+    found = uploads.find(KEY)
+    assert found is not None
+    arrived = hashlib.sha256()
+    for chunk in uploads.chunks(found):
+        arrived.update(chunk)
+    figure(told("SeaweedFS", trial, line, seconds))
+    assert arrived.hexdigest() == digest
+    assert line.times_cut == trial.cuts
+    assert was_thrifty(trial, line, trial.cuts, at_a_time=4)
+    assert under_way(client) == []
     client.delete_object(Bucket="uploads", Key=KEY)
 
 

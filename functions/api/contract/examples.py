@@ -37,7 +37,6 @@ NEW_JOB: Schema = {
     "id": JOB_ID,
     "status": "awaiting-upload",
     "filename": "song.wav",
-    "reference": None,
     "created_at": "2026-01-31T12:00:00Z",
     "updated_at": "2026-01-31T12:00:00Z",
     "expires_at": "2026-02-01T12:00:00Z",
@@ -86,7 +85,6 @@ CLAIMED_JOB = {
     "claimed_at": "2026-01-31T12:01:00Z",
     "download": DOWNLOAD,
 }
-REFERENCE = "order 4711"
 PAGE_TOKEN = "eyJpZCI6Li4ufQ"  # noqa: S105 - of a list's next page
 REFUSAL = {
     "type": "request-refused",
@@ -113,7 +111,7 @@ EXAMPLES: Schema = {
     },
     "PresignedPart": {"number": 2, "method": "PUT", "url": PART_URL, "headers": {}},
     "CompleteRequest": {"parts": [{"number": 1, "etag": SENT_PART["etag"]}]},
-    "JobRequest": {"filename": "song.wav", "bit_rate": 128000, "reference": REFERENCE},
+    "JobRequest": {"filename": "song.wav", "bit_rate": 128000},
     "Job": READY_JOB,
     "CreatedJob": {**NEW_JOB, "upload": UPLOAD, "link": LINK},
     "SeenJob": READY_JOB,

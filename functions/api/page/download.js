@@ -76,16 +76,26 @@ async function postClaim(key, tries = 3) {
 const IN_APP = /FBAN|FBAV|Instagram|Line\/|MicroMessenger|WhatsApp|Snapchat|TikTok|BytedanceWebview|LinkedInApp|GSA\/|; wv\)/;
 
 const RENEWED_MILLISECONDS = 30 * 60000;
+const FRESH_MILLISECONDS = 60000;
+let renewedAt = -Infinity;  // unknown after a reload
 
 // An address dies with the credentials that signed it, which may be before the window ends: the claim's key gets another.
 async function renewClaim() {
   if (!claim?.key || claim.endsAt <= now()) return;
   const answer = await postClaim(claim.key).catch(() => null);
   if (answer?.status !== 200) return;
+  renewedAt = performance.now();
   keepClaim({ ...claim, url: (await answer.json()).download.url });
   if (shown.key === "claimed-here") $("again").href = claim.url;
 }
 setInterval(renewClaim, RENEWED_MILLISECONDS);
+
+async function startAgain(event) {
+  if (!claim.key || performance.now() - renewedAt < FRESH_MILLISECONDS) return;
+  event.preventDefault();
+  await renewClaim();
+  location.assign(claim.url);
+}
 
 async function take(pressed) {
   clearTimeout(timer);
@@ -103,6 +113,7 @@ async function take(pressed) {
   }
   if (wanted) {
     job = wanted;
+    renewedAt = performance.now();
     keepClaim({ url: wanted.download.url, endsAt: Date.parse(wanted.download.expires_at), key: claimKey });
     show();
     schedule();
@@ -116,7 +127,7 @@ async function take(pressed) {
 
 function claimedHere() {
   const left = element("strong");
-  const again = element("a", { id: "again", class: "button", href: claim.url, rel: "noreferrer" }, "Start the download again");
+  const again = element("a", { id: "again", class: "button", href: claim.url, rel: "noreferrer", click: startAgain }, "Start the download again");
   return {
     nodes: [paragraph("Find it in your browser's downloads. If it breaks off, resume it there, or start it again here:"),
       element("div", { class: "row" }, again),

@@ -59,9 +59,9 @@ function moment(milliseconds) {
 
 const kilohertz = (rate) => `${rate / 1000}\u00a0kHz`;
 const channels = (count) => ({ 1: "mono", 2: "stereo" })[count] || `${count} channels`;
-// At 1 Mbit/s; a large file's download window is as long as that takes.
-const slowSeconds = () => Math.ceil((8 * (job.result?.size_bytes || 0)) / 1e6);
-const isLarge = () => (job.result?.size_bytes || 0) > 37.5e6;
+// A line of 1 Mbit/s has 0.75 left for a file; a large one's download window is as long as that takes.
+const slowSeconds = () => Math.ceil((8 * (job.result?.size_bytes || 0)) / 0.75e6);
+const isLarge = () => (job.result?.size_bytes || 0) > 28.125e6;
 const windowOfJob = () => (isLarge() ? Math.max(windowSeconds, Math.min(slowSeconds(), longestWindowSeconds)) : windowSeconds);
 const filled = (text) => text.replace("{window}", span(windowOfJob())).replace("{slow}", span(slowSeconds()));
 

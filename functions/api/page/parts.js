@@ -84,6 +84,11 @@ function refusedParts(mine, error) {
     mine.state = "conflict";
     return show();
   }
+  if (error.type === "upload-not-awaited") {  // it was complete already: only the answer had got lost
+    Object.assign(mine, { state: "sent", sentAt: performance.now() });
+    show();
+    return look();
+  }
   if (error.type === "upload-incomplete" || error.type === "upload-not-found") return breakOff();
   message = error.message;
   dropTransfer();

@@ -12,8 +12,12 @@ from typing import Any, Self
 
 MEGABYTES_A_VCPU = 1769
 
-LARGE_RESULT_BYTES = 37_500_000
-SLOW_BITS_A_SECOND = 1_000_000
+SLOW_BITS_A_SECOND = 750_000
+"""What a line of 1 Mbit/s has left for a file, with some time to resume."""
+
+LARGE_RESULT_BYTES = 28_125_000
+"""What a slow line takes in five minutes."""
+
 LONGEST_WINDOW_SECONDS = 10_800
 """Purge messages wait 15 minutes at most and follow each other; Lambda ends such a row after 16 of them."""
 
@@ -43,7 +47,7 @@ class Settings:
         return self.max_upload_megabytes * 1_000_000
 
     def download_window_for(self, size_bytes: int) -> int:
-        """How long a claim opens a result, in seconds: as configured; a large one as long as it takes at 1 Mbit/s."""
+        """How long a claim opens a result, in seconds: as configured; large ones as long as a slow line takes."""
         if size_bytes <= LARGE_RESULT_BYTES:
             return self.download_window_seconds
         slow_seconds = -(-8 * size_bytes // SLOW_BITS_A_SECOND)

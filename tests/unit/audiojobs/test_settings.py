@@ -24,9 +24,9 @@ def test_the_optional_ones_have_the_templates_defaults() -> None:
 
 @pytest.mark.parametrize(
     ("size_bytes", "seconds"),
-    [(0, 300), (37_500_000, 300), (37_500_001, 301), (170_000_000, 1360), (10**12, 10_800)],
+    [(0, 300), (28_125_000, 300), (28_125_001, 301), (170_000_000, 1814), (10**12, 10_800)],
 )
-def test_the_download_window_is_long_enough_for_one_megabit_a_second(size_bytes: int, seconds: int) -> None:
+def test_the_download_window_is_long_enough_for_a_line_of_one_megabit_a_second(size_bytes: int, seconds: int) -> None:
     settings = ResampleSettings.from_environment(NEEDED | {"PUBLIC_URL": "https://audio.example.com"})
 
     assert settings.download_window_for(size_bytes) == seconds

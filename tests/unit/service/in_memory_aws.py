@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +35,16 @@ class StoredObject:
     metadata: Mapping[str, str]
 
 
+@dataclass(slots=True)
+class PartsUnderWay:
+    """A multipart upload that was neither completed nor aborted. ``parts`` by number."""
+
+    bucket: str
+    key: str
+    initiated: datetime
+    parts: dict[int, StoredObject] = field(default_factory=dict)
+
+
 @dataclass(slots=True, eq=False)
 class QueuedMessage:
     body: str
@@ -49,6 +60,7 @@ class AwsInMemory:
     around: Callable[[str, Perform], Any] = lambda _operation, perform: perform()
     items: dict[str, Item] = field(default_factory=dict)
     objects: dict[tuple[str, str], StoredObject] = field(default_factory=dict)
+    in_parts: dict[str, PartsUnderWay] = field(default_factory=dict)
     messages: list[QueuedMessage] = field(default_factory=list)
     events: list[Mapping[str, Any]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
@@ -59,16 +71,18 @@ class AwsInMemory:
 
     def state(self) -> tuple[Any, ...]:
         """All that AWS holds, for :meth:`restore`."""
-        return self.items, self.objects, self.messages, self.events
+        return self.items, self.objects, self.in_parts, self.messages, self.events
 
     def restore(self, state: tuple[Any, ...]) -> None:
-        self.items, self.objects, self.messages, self.events = state
+        self.items, self.objects, self.in_parts, self.messages, self.events = state
 
     def put(self, bucket: str, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> StoredObject:
-        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-        moment = datetime.fromtimestamp(int(self.clock()), UTC)
-        stored = self.objects[bucket, key] = StoredObject(body, etag, moment, metadata or {})
+        stored = self.objects[bucket, key] = StoredObject(body, etag_of(body), self.moment(), metadata or {})
         return stored
+
+    def moment(self) -> datetime:
+        """As S3 tells it: in whole seconds."""
+        return datetime.fromtimestamp(int(self.clock()), UTC)
 
 
 class _Client:
@@ -87,8 +101,21 @@ class _Client:
         except ClientError as error:
             raise S3UploadFailedError(str(error)) from error
 
+    def get_paginator(self, name: str) -> _Paginator:
+        return _Paginator(getattr(self, name))
+
     def generate_presigned_url(self, _operation: str, *, Params: Mapping[str, Any], **_: Any) -> str:  # noqa: N803
         return f"https://{Params['Bucket']}.invalid/{Params['Key']}"
+
+
+class _Paginator:
+    """Of one page."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def paginate(self, **parameters: Any) -> Iterator[Any]:
+        yield self._call(**parameters)
 
 
 class _Calls:
@@ -190,7 +217,64 @@ class _Calls:
         return {}
 
     @staticmethod
-    def list_multipart_uploads(_aws: AwsInMemory, **_: Any) -> dict[str, Any]:
+    def create_multipart_upload(aws: AwsInMemory, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        upload_id = secrets.token_hex(8)
+        aws.in_parts[upload_id] = PartsUnderWay(Bucket, Key, aws.moment())
+        return {"UploadId": upload_id}
+
+    @staticmethod
+    def list_multipart_uploads(aws: AwsInMemory, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
+        under_way = [(name, upload) for name, upload in aws.in_parts.items() if upload.bucket == Bucket]
+        return {
+            "Uploads": [
+                {"Key": upload.key, "UploadId": name, "Initiated": upload.initiated} for name, upload in under_way
+            ]
+        }
+
+    @staticmethod
+    def upload_part(
+        aws: AwsInMemory,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        UploadId: str,  # noqa: N803
+        PartNumber: int,  # noqa: N803
+        Body: bytes,  # noqa: N803
+    ) -> dict[str, Any]:
+        part = StoredObject(Body, etag_of(Body), aws.moment(), {})
+        _under_way(aws, Bucket, Key, UploadId).parts[PartNumber] = part
+        return {"ETag": part.etag}
+
+    @staticmethod
+    def list_parts(aws: AwsInMemory, *, Bucket: str, Key: str, UploadId: str) -> dict[str, Any]:  # noqa: N803
+        parts = sorted(_under_way(aws, Bucket, Key, UploadId).parts.items())
+        return {"Parts": [{"PartNumber": number, "Size": len(part.body), "ETag": part.etag} for number, part in parts]}
+
+    @staticmethod
+    def complete_multipart_upload(
+        aws: AwsInMemory,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        UploadId: str,  # noqa: N803
+        MultipartUpload: Any,  # noqa: N803
+    ) -> dict[str, Any]:
+        """S3 tells of such an object that it was last modified when the upload began."""
+        upload = _under_way(aws, Bucket, Key, UploadId)
+        named = {part["PartNumber"]: part["ETag"] for part in MultipartUpload["Parts"]}
+        if any(number not in upload.parts or upload.parts[number].etag != etag for number, etag in named.items()):
+            raise refused("InvalidPart", 400)
+        body = b"".join(upload.parts[number].body for number in sorted(named))
+        digest = hashlib.md5("".join(named.values()).encode(), usedforsecurity=False).hexdigest()
+        etag = f'"{digest}-{len(named)}"'
+        aws.objects[Bucket, Key] = StoredObject(body, etag, upload.initiated, {})
+        del aws.in_parts[UploadId]
+        return {"ETag": etag}
+
+    @staticmethod
+    def abort_multipart_upload(aws: AwsInMemory, *, Bucket: str, Key: str, UploadId: str) -> dict[str, Any]:  # noqa: N803
+        _under_way(aws, Bucket, Key, UploadId)
+        del aws.in_parts[UploadId]
         return {}
 
     @staticmethod
@@ -211,6 +295,17 @@ def _pinned(aws: AwsInMemory, bucket: str, key: str, etag: str) -> StoredObject:
     if stored.etag != etag:
         raise refused("PreconditionFailed", 412)
     return stored
+
+
+def _under_way(aws: AwsInMemory, bucket: str, key: str, upload_id: str) -> PartsUnderWay:
+    upload = aws.in_parts.get(upload_id)
+    if upload is None or (upload.bucket, upload.key) != (bucket, key):
+        raise refused("NoSuchUpload", 404)
+    return upload
+
+
+def etag_of(body: bytes) -> str:
+    return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
 
 
 def refused(code: str, status: int) -> ClientError:
@@ -315,13 +410,6 @@ class _Parser:
             operand = self._operand()
             self._next(")")
             return lambda item, names, values: (operand(item, names, values) is not None) is wanted
-        if self._is_next("contains"):
-            self._next("(")
-            members = self._operand()
-            self._next(",")
-            member = self._operand()
-            self._next(")")
-            return lambda item, names, values: _contains(members(item, names, values), member(item, names, values))
         left = self._operand()
         if self._is_next("IN"):
             self._next("(")
@@ -345,11 +433,6 @@ class _Parser:
             otherwise = self._operand()
             self._next(")")
             return lambda item, names, values: path(item, names, values) or otherwise(item, names, values)
-        if token == "size":
-            self._next("(")
-            measured = self._operand()
-            self._next(")")
-            return lambda item, names, values: _size(measured(item, names, values))
         if token.startswith(":"):
             return lambda _item, _names, values: values[token]
         if token.startswith("#"):
@@ -386,15 +469,6 @@ def _compare(comparison: str, left: Value, right: Value) -> bool:
     return _COMPARISONS[comparison](left_value, right_value)
 
 
-def _contains(members: Value, member: Value) -> bool:
-    return bool(members and member and member["S"] in members.get("SS", ()))
-
-
-def _size(value: Value) -> Value:
-    """Of a set of strings, or a string in ASCII."""
-    return {"N": str(len(next(iter(value.values()))))} if value else None
-
-
 def _set(name: str, operand: Operand) -> Callable[..., None]:
     def step(before: Item, after: dict[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> None:
         after[names.get(name, name)] = operand(before, names, values)
@@ -404,12 +478,9 @@ def _set(name: str, operand: Operand) -> Callable[..., None]:
 
 def _add(name: str, operand: Operand) -> Callable[..., None]:
     def step(before: Item, after: dict[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> None:
-        added = operand(before, names, values) or {}
-        there = before.get(names.get(name, name))
-        if "SS" in added:
-            after[names.get(name, name)] = {"SS": sorted({*(there or {"SS": ()})["SS"], *added["SS"]})}
-        else:
-            after[names.get(name, name)] = {"N": str(Decimal(there["N"] if there else 0) + Decimal(added["N"]))}
+        number = operand(before, names, values) or {}
+        there = before.get(names.get(name, name), {"N": "0"})
+        after[names.get(name, name)] = {"N": str(Decimal(there["N"]) + Decimal(number["N"]))}
 
     return step
 

@@ -22,10 +22,12 @@ from api import links
 from api.jobs import CreatedJob, Jobs
 from api.links import Claim, Links
 from api.requests import JobRequest
+from api.uploads import Uploads
 from audiojobs.announcements import Announcer
 from audiojobs.conversion import Conversion
 from audiojobs.errors import CorruptAudio
 from audiojobs.job import Result, Source
+from audiojobs.multipart import UploadParts
 from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import ApiSettings, PurgeSettings, ResampleSettings
@@ -180,6 +182,11 @@ class Service:
         return Links(_api_settings(), self.store, self.results, self.schedule, self.announcer, clock=self.clock)
 
     @property
+    def uploads_in_parts(self) -> Uploads:
+        parts = UploadParts(self.aws.client(), UPLOADS)
+        return Uploads(_api_settings(), self.store, self.uploads, parts, clock=self.clock)
+
+    @property
     def announcer(self) -> Announcer:
         return Announcer(self.aws.client(), UPLOADS)
 
@@ -215,8 +222,8 @@ class Service:
             clock=self.clock,
         ).run()
 
-    def create(self, key: str | None = None) -> CreatedJob:
-        return self.jobs.create(JobRequest("song.wav", None, Conversion()), caller="caller", key=key)
+    def create(self) -> CreatedJob:
+        return self.jobs.create(JobRequest("song.wav", None, Conversion()))
 
     def claim(self, token: str, key: str | None = None) -> Claim:
         return self.links.claim(token, key=key)

@@ -30,6 +30,7 @@ from purge.sweeping import AGAIN_SECONDS
 from resample.job_run import UploadEvent
 from tests.unit.cloud import Cloud
 from tests.unit.service.in_memory_aws import Perform, StoredObject
+from tests.unit.service.senders import Sender
 from tests.unit.service.service_in_memory import (
     RESULTS,
     UPLOADS,
@@ -42,6 +43,7 @@ from tests.unit.service.service_in_memory import (
 )
 
 KEY = "any/key.wav"
+FILE = b"sound in one part"
 ATTEMPTS = 3
 POINTS: list[tuple[str, int, str, Fault]] = []
 """Every fault that was tried: the work, the number and the name of its call, and what happened to it."""
@@ -74,7 +76,14 @@ def resample(service: Service, event: UploadEvent) -> Any:
     return service.handle(event, "request", service.now + 900)
 
 
-def conversion(data: bytes, origin: Origin, **settings: Any) -> Work:
+def conversion(data: bytes, origin: Origin, *, with_parts: bool = False, **settings: Any) -> Work:
+    def prepare(service: Service) -> UploadEvent:
+        event = upload(service, data, origin)
+        if with_parts:
+            sender = sender_of(service, event.key.removeprefix("jobs/"))
+            sender.send(service)
+        return event
+
     def check(service: Service, event: UploadEvent) -> None:
         job = job_of(service, event)
         uploads, results = objects(service, UPLOADS), objects(service, RESULTS)
@@ -96,8 +105,9 @@ def conversion(data: bytes, origin: Origin, **settings: Any) -> Work:
             ]
             opening = {link for link in links if hash_secret(link.rpartition(".")[2]) == job.secret_hash}
             assert opening == {links[-1]}, "the link that was told last is the one that works"
+        assert service.aws.in_parts == {}, "an upload in parts that nobody awaits any more"
 
-    return Work(lambda service: upload(service, data, origin), resample, check, **settings)
+    return Work(prepare, resample, check, **settings)
 
 
 def vanished() -> Work:
@@ -148,32 +158,6 @@ def create() -> Work:
     return Work(lambda _: None, lambda service, _: service.create(), check)
 
 
-def create_with_a_key() -> Work:
-    """However often it is asked for, there is one job, and the link of the last answer opens it."""
-
-    def check(service: Service, _: None) -> None:
-        again = service.create("order 4711")
-        assert list(service.aws.items) == [again.job.id]
-        assert again.upload
-        assert service.links.look(f"{again.job.id}.{again.secret}") == again.job
-
-    return Work(lambda _: None, lambda service, _: service.create("order 4711"), check)
-
-
-def create_again() -> Work:
-    def check(service: Service, first: str) -> None:
-        again = service.create("order 4711")
-        assert list(service.aws.items) == [again.job.id]
-        for token in (first, f"{again.job.id}.{again.secret}"):
-            assert service.links.look(token) == again.job, "no link is dead because somebody asked again"
-
-    def prepare(service: Service) -> str:
-        created = service.create("order 4711")
-        return f"{created.job.id}.{created.secret}"
-
-    return Work(prepare, lambda service, _: service.create("order 4711"), check)
-
-
 def claim(key: str | None = "k" * 32) -> Work:
     """With a key, as the page and the example client claim."""
 
@@ -204,6 +188,7 @@ def sweep(prepare: Callable[[Service], str], status: Status, events: list[str], 
         assert (job.status, job.sweep_at) == (status, None)
         assert job.deleted_at
         assert service.aws.objects == {}
+        assert service.aws.in_parts == {}
         assert list(dict.fromkeys(event["DetailType"] for event in service.aws.events)) == events
 
     return Work(prepare, lambda service, _: service.sweep(), check, **settings)
@@ -221,6 +206,15 @@ def never_uploaded(service: Service) -> str:
     service.aws.put(UPLOADS, job.upload_key, b"too late")
     service.now += 5
     return job.id
+
+
+def parts_abandoned(service: Service) -> str:
+    """Those that the job knows, and some of which nobody ever heard: the answer was lost when they were begun."""
+    sender = sender_of(service, service.create().job.id)
+    sender.send(service)
+    service.aws.client().create_multipart_upload(Bucket=UPLOADS, Key=f"jobs/{sender.job_id}")
+    service.now = job_of_id(service, sender.job_id).expires_at
+    return sender.job_id
 
 
 def purge_message_lost(service: Service) -> str:
@@ -273,6 +267,103 @@ def delete(*, claimed: bool = False, **settings: Any) -> Work:
         assert service.aws.objects == {}
 
     return Work(prepare, lambda service, ready: service.jobs.delete(ready[0].id), check, **settings)
+
+
+def sender_of(service: Service, job_id: str) -> Sender:
+    """Who has begun to send a file of one part."""
+    sender = Sender(job_id, FILE, part_bytes=5 << 20)
+    sender.begin(service)
+    return sender
+
+
+def begin_parts(*, lost: bool = False) -> Work:
+    """``lost``: an upload was begun before, and S3 does not know it any more."""
+
+    def prepare(service: Service) -> Sender:
+        job_id = service.create().job.id
+        if lost:
+            service.aws.client().abort_multipart_upload(
+                Bucket=UPLOADS, Key=f"jobs/{job_id}", UploadId=sender_of(service, job_id).upload_id
+            )
+        return Sender(job_id, FILE, part_bytes=5 << 20)
+
+    def check(service: Service, sender: Sender) -> None:
+        assert sender.upload_id in service.aws.in_parts
+        sender.send(service)
+        sender.complete(service)
+        the_file_becomes_an_mp3(service, sender)
+
+    return Work(prepare, lambda service, sender: sender.begin(service), check)
+
+
+def find_parts() -> Work:
+    def prepare(service: Service) -> Sender:
+        sender_of(service, job_id := service.create().job.id).send(service)
+        return Sender(job_id, FILE, part_bytes=5 << 20)
+
+    def check(service: Service, sender: Sender) -> None:
+        assert sender.has_sent_all
+        sender.complete(service)
+        the_file_becomes_an_mp3(service, sender)
+
+    return Work(prepare, lambda service, sender: sender.begin(service), check)
+
+
+def complete_parts(*, is_completed: bool = False) -> Work:
+    def prepare(service: Service) -> Sender:
+        sender = sender_of(service, service.create().job.id)
+        sender.send(service)
+        if is_completed:
+            sender.complete(service)
+        return sender
+
+    return Work(prepare, lambda service, sender: sender.complete(service), the_file_becomes_an_mp3)
+
+
+def abort_parts() -> Work:
+    def prepare(service: Service) -> Sender:
+        sender = sender_of(service, service.create().job.id)
+        sender.send(service)
+        return sender
+
+    def check(service: Service, sender: Sender) -> None:
+        assert service.aws.in_parts == {}
+        assert job_of_id(service, sender.job_id).multipart is None
+        sender.begin(service)
+        assert sender.sent == {}
+        sender.send(service)
+        sender.complete(service)
+        the_file_becomes_an_mp3(service, sender)
+
+    return Work(prepare, lambda service, sender: sender.abort(service), check)
+
+
+def the_file_becomes_an_mp3(service: Service, sender: Sender) -> None:
+    """And nothing is left of it, nor of what faults have left."""
+    key = f"jobs/{sender.job_id}"
+    assert objects(service, UPLOADS) == {key: FILE}
+    resample(service, UploadEvent(UPLOADS, key, "1", None))
+    job = job_of_id(service, sender.job_id)
+    assert objects(service, RESULTS) == {job.result_key: converted(FILE)}
+    service.jobs.delete(job.id)
+    let_purges_come(service)
+    service.sweep()
+    assert service.aws.objects == {}
+    assert service.aws.in_parts == {}
+
+
+def delete_with_parts() -> Work:
+    def prepare(service: Service) -> Job:
+        sender = sender_of(service, service.create().job.id)
+        sender.send(service)
+        return job_of_id(service, sender.job_id)
+
+    def check(service: Service, job: Job) -> None:
+        assert service.aws.in_parts == {}, "gone when the call returns"
+        let_purges_come(service)
+        assert job_of_id(service, job.id).deleted_at
+
+    return Work(prepare, lambda service, job: service.jobs.delete(job.id), check)
 
 
 def renew() -> Work:
@@ -333,21 +424,28 @@ WORKS = {
     "API job, kept": conversion(b"sound", Origin.API, keep_originals=True),
     "corrupt direct upload": conversion(b"corrupt", Origin.DIRECT),
     "corrupt API job": conversion(b"corrupt", Origin.API),
+    "API job, parts of another upload": conversion(b"sound", Origin.API, with_parts=True),
     "upload that vanished": vanished(),
     "create": create(),
-    "create with a key": create_with_a_key(),
-    "create again": create_again(),
     "claim": claim(),
     "claim without a key": claim(key=None),
     "delete": delete(),
     "delete, claimed": delete(claimed=True),
     "delete, kept": delete(keep_originals=True),
+    "begin parts": begin_parts(),
+    "begin parts, lost ones before": begin_parts(lost=True),
+    "find parts": find_parts(),
+    "complete parts": complete_parts(),
+    "complete parts again": complete_parts(is_completed=True),
+    "abort parts": abort_parts(),
+    "delete, parts under way": delete_with_parts(),
     "renew": renew(),
     "purge": purge(),
     "purge after a deletion": purge(deleted=True),
     "early purge": early_purge(),
     "sweep, unfetched": sweep(unfetched, Status.EXPIRED, ["Job Ready", "Job Expired"]),
     "sweep, never uploaded": sweep(never_uploaded, Status.EXPIRED, ["Job Expired"]),
+    "sweep, parts abandoned": sweep(parts_abandoned, Status.EXPIRED, ["Job Expired"]),
     "sweep, purge message lost": sweep(purge_message_lost, Status.PURGED, ["Job Ready", "Job Claimed", "Job Purged"]),
     "sweep, deletion broken off": sweep(deletion_broken_off, Status.PURGED, ["Job Ready", "Job Purged"]),
     "sweep, failed by our fault": sweep(failed_by_our_fault, Status.FAILED, ["Job Failed"]),
@@ -539,6 +637,9 @@ class AwsOnMoto:
     def client(self) -> Any:
         return self
 
+    def get_paginator(self, name: str) -> Any:
+        return _Pages(getattr(self, name))
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         of_stack = {
             UPLOADS: self._cloud.upload_bucket,
@@ -560,8 +661,16 @@ class AwsOnMoto:
         return call
 
 
+class _Pages:
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def paginate(self, **parameters: Any) -> Iterator[Any]:
+        yield self._call(**parameters)
+
+
 # moto tells its own time for uploads, and shows no objects.
-ONLY_IN_MEMORY = {"sweep, never uploaded", "sweep, failed by our fault"}
+ONLY_IN_MEMORY = {"sweep, never uploaded", "sweep, failed by our fault", "sweep, parts abandoned"}
 
 
 @pytest.mark.parametrize("name", [name for name in WORKS if name not in ONLY_IN_MEMORY])

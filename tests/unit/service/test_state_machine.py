@@ -1,7 +1,8 @@
 """Jobs in any order of events: the real code, suspended and broken between any two of its calls to AWS.
 
-Uploads, events that come twice or late, Lambda's retries, invocations that are killed or run out of time, claims,
-new links, deletions, purge messages early, late and twice, kept originals, replaced uploads and jumps of the clock.
+Uploads, whole and in parts by several senders, events that come twice or late, Lambda's retries, invocations that are
+killed or run out of time, claims, new links, deletions, purge messages early, late and twice, kept originals, replaced
+uploads and jumps of the clock.
 After each step every job is held to what the service promises; at the end everything that still waits is delivered, and
 nothing may be left over.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from greenlet import getcurrent
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -27,14 +29,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from api.jobs import CreatedJob
 from audiojobs.announcements import DETAIL_TYPES
 from audiojobs.errors import AudioJobError
 from audiojobs.job import RETRY_GRACE_SECONDS, Job, Origin, Status, api_job_id, direct_job_id
 from audiojobs.links import hash_secret, parse_token
 from audiojobs.store import RECORD_SECONDS, _job
 from resample.job_run import UploadEvent
-from tests.unit.service.in_memory_aws import Item, Perform, QueuedMessage, StoredObject
+from tests.unit.service.in_memory_aws import Item, PartsUnderWay, Perform, QueuedMessage, StoredObject
+from tests.unit.service.senders import Sender
 from tests.unit.service.service_in_memory import (
     RESULTS,
     UPLOADS,
@@ -81,11 +83,6 @@ SEEN: Counter[tuple[Status | None, Status | None]] = Counter()
 
 class Broken(BaseException):
     """A promise. The code under test catches what is wrong with a conversion, but not this."""
-
-
-def _secret_hashes(job: Job) -> set[str | None]:
-    """Of all links that open a job."""
-    return {job.secret_hash, *(job.more_secret_hashes or ())}
 
 
 def _is_failed(task: Task) -> bool:
@@ -135,7 +132,8 @@ class World:
     twins: set[str] = field(default_factory=set)
     records_gone: set[str] = field(default_factory=set)
     holders: dict[str, Task | None] = field(default_factory=dict)
-    keyed: bool = False
+    senders: list[Sender] = field(default_factory=list)
+    giving_up: set[Task | None] = field(default_factory=set)
     requests_made: int = 0
 
 
@@ -173,20 +171,6 @@ class Jobs(RuleBasedStateMachine):
     def create_a_job(self, plan: Any) -> None:
         self._start(self.service.create, plan)
 
-    @precondition(lambda self: self.world.keyed or sum(job.origin is Origin.API for job in self._jobs()) < 2)
-    @rule(plan=plans(3))
-    def create_a_job_with_a_key(self, plan: Any) -> None:
-        """For the first time, or again."""
-        self.world.keyed = True
-
-        def create() -> CreatedJob:
-            created = self.service.create("order 4711")
-            if created.secret:
-                assert hash_secret(created.secret) in _secret_hashes(self.parsed[created.job.id]), "a dead link"
-            return created
-
-        self._start(create, plan)
-
     @rule(pick=picks, data=st.sampled_from([b"sound", b"other sound", b"pass", b"corrupt"]), quality=st.booleans())
     def upload(self, pick: int, data: bytes, quality: bool) -> None:
         keys = [DIRECT_KEY, *(job.upload_key for job in self._jobs() if job.origin is Origin.API)]
@@ -194,11 +178,70 @@ class Jobs(RuleBasedStateMachine):
         if len(self.world.events) > 6:
             return
         metadata = {"vbr-quality": "2"} if quality else {}
-        stored = self.aws.put(UPLOADS, key, data, metadata)
-        self.world.uploaded.setdefault(key, []).append(data)
-        event = UploadEvent(UPLOADS, key, str(len(self.world.events)), stored.etag.strip('"'), self.service.now)
-        self.world.events.append(event)
-        self.world.objects[event] = stored
+        self._note_upload(key, self.aws.put(UPLOADS, key, data, metadata))
+
+    @precondition(lambda self: len(self.world.senders) < 4 and any(job.origin is Origin.API for job in self._jobs()))
+    @rule(
+        pick=picks,
+        file=st.sampled_from([b"sound in parts", b"other in parts", b"pass  in parts", b"corrupt  parts"]),
+        has_fingerprint=st.booleans(),
+        most=st.sampled_from([100, 100, 2]),
+        plan=plans(6),
+    )
+    def begin_an_upload_in_parts(self, pick: int, file: bytes, has_fingerprint: bool, most: int, plan: Any) -> None:
+        jobs = [job.id for job in self._jobs() if job.origin is Origin.API]
+        sender = Sender(jobs[pick % len(jobs)], file, has_fingerprint)
+        self.world.senders.append(sender)
+        self._start(lambda: sender.begin(self.service), plan)
+        sender.send(self.service, most)
+
+    @precondition(lambda self: self.world.senders)
+    @rule(pick=picks, most=st.integers(1, 4), plan=plans(6))
+    def go_on_with_an_upload_in_parts(self, pick: int, most: int, plan: Any) -> None:
+        """As after a reload: begin once more, and send what is missing."""
+        sender = self._pick_sender(pick)
+        self._start(lambda: sender.begin(self.service), plan)
+        sender.send(self.service, most)
+
+    @precondition(lambda self: self.world.senders and len(self.world.events) < 8)
+    @rule(pick=picks, plan=plans(5))
+    def complete_an_upload(self, pick: int, plan: Any) -> None:
+        sender = self._pick_sender(pick)
+        if not (sender.has_fingerprint or sender.has_sent_all):
+            return
+
+        def complete() -> None:
+            sender.complete(self.service)
+            job = self.parsed.get(sender.job_id)
+            if job and job.seen_at(self.service.now).status is Status.AWAITING_UPLOAD:
+                assert (UPLOADS, job.upload_key) in self.aws.objects, "completed, and nothing is there"
+
+        self._start(complete, plan)
+
+    @precondition(lambda self: any(sender.has_sent_all for sender in self.world.senders))
+    @rule(pick=picks)
+    def complete_an_upload_at_s3(self, pick: int) -> None:
+        """By the presigned call; it ends with the job."""
+        senders = [sender for sender in self.world.senders if sender.has_sent_all]
+        sender = senders[pick % len(senders)]
+        job = self.parsed.get(sender.job_id)
+        if job is None or len(self.world.events) > 7 or self.service.now >= job.expires_at:
+            return
+        try:
+            sender.complete_at_s3(self.service)
+        except ClientError:
+            return  # somebody else's part is there, or no such upload
+
+    @precondition(lambda self: self.world.senders)
+    @rule(pick=picks, plan=plans(4))
+    def give_an_upload_up(self, pick: int, plan: Any) -> None:
+        sender = self._pick_sender(pick)
+
+        def abort() -> None:
+            self.world.giving_up.add(getattr(getcurrent(), "task", None))
+            sender.abort(self.service)
+
+        self._start(abort, plan)
 
     @precondition(lambda self: self.world.events)
     @rule(pick=picks, plan=plans(11))
@@ -281,7 +324,13 @@ class Jobs(RuleBasedStateMachine):
     def delete_a_job(self, pick: int, plan: Any) -> None:
         job_id = self._pick_id(pick)
         self.world.deleted.add(job_id)
-        self._start(lambda: self.service.jobs.delete(job_id), plan)
+
+        def delete() -> None:
+            self.service.jobs.delete(job_id)
+            job = self.parsed.get(job_id)
+            assert not (job and job.multipart and job.multipart.upload_id in self.aws.in_parts), "parts are left"
+
+        self._start(delete, plan)
 
     @precondition(lambda self: self.aws.messages)
     @rule(pick=picks, early=st.booleans(), plan=plans(6))
@@ -409,11 +458,13 @@ class Jobs(RuleBasedStateMachine):
             left = {(bucket, key) for bucket, key in left if bucket == RESULTS}
         killed = {(RESULTS, job.result_key) for job in self._jobs() if job.upload_key in self.world.twins}
         assert self.world.records_gone or left <= killed, "something was left"
+        # The sweep comes every few minutes, whatever is due. Parts whose job's record is gone wait for a day.
+        self._jump_to(self.service.now + (DAY + 1 if self.world.records_gone else 300))
+        self._sweep((None, None))
+        assert self.aws.in_parts == {}, "parts were left"
 
     def _check_end(self, job: Job) -> None:
-        delivered = any(
-            event.key == job.upload_key and (event.created_at or 0) >= job.created_at for event in self.world.delivered
-        )
+        delivered = any(event.key == job.upload_key for event in self.world.delivered)
         upload = self.aws.objects.get((UPLOADS, job.upload_key))
         match job.status:
             case Status.AWAITING_UPLOAD:
@@ -492,9 +543,8 @@ class Jobs(RuleBasedStateMachine):
         for call in [call for call in world.calls if call.has_ended]:
             world.calls.remove(call)
             _is_failed(call)
-            if isinstance(call.result, CreatedJob) and call.result.secret:
-                token = f"{call.result.job.id}.{call.result.secret}"
-                world.tokens.setdefault(call.result.job.id, []).append(token)
+            if hasattr(call.result, "secret"):
+                world.tokens[call.result.job.id] = [f"{call.result.job.id}.{call.result.secret}"]
         for request in [request for request in world.requests if request.task and request.task.has_ended]:
             attempt, request.task = request.task, None
             assert attempt is not None
@@ -529,9 +579,7 @@ class Jobs(RuleBasedStateMachine):
         self.service.now = max(self.service.now, moment)
         for job_id in [job.id for job in self._jobs() if job.delete_at <= self.service.now]:
             self.world.records_gone.add(job_id)
-            self.world.deleted.discard(job_id)
-            remembered: list[dict[str, Any]] = [self.aws.items, self.seen, self.parsed]
-            for where in (*remembered, self.world.tokens, self.world.granted):
+            for where in (self.aws.items, self.seen, self.parsed):
                 where.pop(job_id, None)
         for place, stored in list(self.aws.objects.items()):
             if stored.last_modified.timestamp() + 2 * DAY <= self.service.now:
@@ -540,12 +588,14 @@ class Jobs(RuleBasedStateMachine):
     def _watched(self, operation: str, perform: Perform) -> Any:
         """Every change of the table and every deletion of an upload is looked at, the moment it happens."""
         uploads = {key: stored for (bucket, key), stored in self.aws.objects.items() if bucket == UPLOADS}
+        in_parts = dict(self.aws.in_parts)
         answer = perform()
         task = getattr(getcurrent(), "task", None)
         if operation == "HeadObject":
             self.world.looked_at[task] = [stored for stored in uploads.values() if stored.etag == answer["ETag"]]
         try:
             self._check_change(operation, uploads)
+            self._check_parts(operation, in_parts)
         except AssertionError as error:
             raise Broken(*error.args) from error
         return answer
@@ -562,16 +612,31 @@ class Jobs(RuleBasedStateMachine):
                 if (UPLOADS, key) not in self.aws.objects:
                     self._check_deletion(key, stored)
 
+    def _check_parts(self, operation: str, before: Mapping[str, PartsUnderWay]) -> None:
+        """Parts become one file that somebody sent, and go when nobody can complete them, or wants to."""
+        ended = {name: upload for name, upload in before.items() if name not in self.aws.in_parts}
+        for name, upload in ended.items():
+            job = self.parsed.get(upload.key.removeprefix("jobs/"))
+            if operation == "CompleteMultipartUpload":
+                stored = self.aws.objects[UPLOADS, upload.key]
+                files = {sender.file for sender in self.world.senders if upload.key == f"jobs/{sender.job_id}"}
+                assert stored.body in files, f"{stored.body!r} is nobody's file"
+                self._note_upload(upload.key, stored)
+            elif job and job.multipart and job.multipart.upload_id == name:
+                task = getattr(getcurrent(), "task", None)
+                is_awaited = job.awaits_upload and self.service.now < job.expires_at
+                assert not is_awaited or task in self.world.giving_up, "an upload that somebody is at"
+
     def _check_arrow(self, before: Job | None, after: Job) -> None:
         now = self.service.now
         arrow = (before and before.status, after.status)
         assert arrow in ARROWS, f"{before} -> {after}"
         SEEN[arrow] += 1
-        if before and replace(before, sweep_at=after.sweep_at, more_secret_hashes=after.more_secret_hashes) == after:
-            added = _secret_hashes(after) - _secret_hashes(before)
-            assert not added or now < before.expires_at, "a link of an expired job was added"
-            assert _secret_hashes(before) <= _secret_hashes(after), "a link died because a job was asked for again"
-            return  # taken by a sweep, or asked for again
+        if before and after.multipart and before.multipart != after.multipart:
+            assert before.awaits_upload, "parts for a job that has its file"
+            assert now < before.expires_at, "parts for a job that is over"
+        if before and replace(before, sweep_at=after.sweep_at, multipart=after.multipart) == after:
+            return  # taken by a sweep; or by who sends parts
         if before and after.status is Status.PROCESSING:
             if before.status is Status.AWAITING_UPLOAD:
                 assert self._was_uploaded_in_time(before), "an upload that came too late"
@@ -584,7 +649,7 @@ class Jobs(RuleBasedStateMachine):
                 assert before.lease_request_id == after.lease_request_id or self._has_ended(before), "still at work"
         if before and before.lease_holder == after.lease_holder:
             assert before.attempts == after.attempts, "one attempt is counted once"
-            if _secret_hashes(before) != _secret_hashes(after) and after.status is before.status:
+            if before.secret_hash != after.secret_hash and after.status is before.status:
                 assert now < before.expires_at, "the link of an expired job was renewed"
         elif before and before.status is after.status and after.status in (Status.READY, Status.FAILED):
             assert not before.announced, "announced once more"
@@ -593,7 +658,7 @@ class Jobs(RuleBasedStateMachine):
         if before and before.status is Status.PROCESSING and before.lease_holder == after.lease_holder:
             assert after.status is Status.PURGED or self.world.holders[before.lease_holder or ""] is task, "not its job"
         if before and before.status is Status.READY and after.status is Status.CLAIMED:
-            assert self.world.secrets[task] in _secret_hashes(before), "a link that was replaced works no more"
+            assert self.world.secrets[task] == before.secret_hash, "a link that was replaced works no more"
         if before and before.status in (Status.CLAIMED, Status.PURGED):
             assert before.lease_holder == after.lease_holder, "whose claim it was is forgotten"
         match after.status:
@@ -657,11 +722,8 @@ class Jobs(RuleBasedStateMachine):
         return job.status in (Status.READY, Status.CLAIMED, Status.PURGED, Status.EXPIRED)
 
     def _was_uploaded_in_time(self, job: Job, stored: StoredObject | None = None) -> bool:
-        """Of no earlier job of the same key; but events from before all that AWS may still deliver count as new."""
         return any(
-            event.created_at is not None
-            and (job.created_at <= event.created_at or event.created_at <= self.service.now - 15 * DAY)
-            and event.created_at < job.expires_at
+            event.created_at is not None and event.created_at < job.expires_at
             for event, uploaded in self.world.objects.items()
             if event.key == job.upload_key and (stored is None or uploaded is stored)
         )
@@ -675,6 +737,16 @@ class Jobs(RuleBasedStateMachine):
 
     def _pick_id(self, pick: int) -> str:
         return list(self.aws.items)[pick % len(self.aws.items)]
+
+    def _pick_sender(self, pick: int) -> Sender:
+        return self.world.senders[-1 - pick % len(self.world.senders)]
+
+    def _note_upload(self, key: str, stored: StoredObject) -> None:
+        """S3 tells of it, sooner or later."""
+        self.world.uploaded.setdefault(key, []).append(stored.body)
+        event = UploadEvent(UPLOADS, key, str(len(self.world.events)), stored.etag.strip('"'), self.service.now)
+        self.world.events.append(event)
+        self.world.objects[event] = stored
 
     def _has_undelivered_event(self, job: Job) -> bool:
         return any(event.key == job.upload_key for event in self.world.events if event not in self.world.delivered)
