@@ -181,7 +181,7 @@ def test_the_log_tells_how_long_each_step_took(
 
     monkeypatch.setattr(job_run, "convert", convert)
     monkeypatch.setattr(job_run, "_ProgressWriter", lambda *_, **__: lambda _: None)
-    monkeypatch.setattr(job_run.time, "monotonic", lambda: next(clock, 105.0))
+    monkeypatch.setattr("resample.job_run.time.monotonic", lambda: next(clock, 105.0))
     cloud.upload(upload_key)
 
     handler(s3_event(cloud.upload_bucket, upload_key))
