@@ -26,7 +26,7 @@ from api.responses import empty_response, html_response, json_response, problem_
 from api.uploads import Uploads, begun_upload
 from audiojobs import clients
 from audiojobs.announcements import Announcer
-from audiojobs.errors import AudioJobError, FileError, InternalError, JobNotFound, RequestError
+from audiojobs.errors import AudioJobError, CrossOriginClaim, FileError, InternalError, JobNotFound, RequestError
 from audiojobs.job import Job, rfc3339
 from audiojobs.links import link_url
 from audiojobs.multipart import UploadParts
@@ -140,6 +140,10 @@ def look_at_link(token: str) -> Response[str]:
 
 @resolver.post("/d/<token>")
 def claim_link(token: str) -> Response[str]:
+    if _is_from_foreign_script():
+        raise CrossOriginClaim(
+            "A script of another site cannot read the answer. Let a form post to the link, or open it."
+        )
     key = parse_idempotency_key(resolver.current_event.headers.get(IDEMPOTENCY_KEY))
     claim = _links().claim(token, key=key)
     if not _wants_representation():
@@ -213,6 +217,16 @@ def _wants_representation() -> bool:
     """RFC 7240: scripts can't see where a redirect leads, so they ask for the job and the address instead."""
     preferences = resolver.current_event.headers.get("prefer") or ""
     return REPRESENTATION in (preference.strip().lower() for preference in preferences.split(","))
+
+
+def _is_from_foreign_script() -> bool:
+    """Whether a browser says that another site's script, not a form or a link, made the call.
+
+    Fetch Metadata (W3C): browsers send it to https and loopback, and scripts can't change it.
+    """
+    headers = resolver.current_event.headers
+    is_navigation = headers.get("sec-fetch-mode") == "navigate"
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_navigation
 
 
 def _refusal(error: AudioJobError) -> Response[str]:

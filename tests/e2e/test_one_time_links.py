@@ -43,6 +43,17 @@ def ready_job(service: Service, song: Path) -> Iterator[Job]:
     service.delete(job["id"])
 
 
+def test_a_slash_at_the_end_of_a_link_does_no_harm(service: Service, job: Job) -> None:
+    slashed = f"{job['link']}/"
+
+    assert service.request("GET", slashed, headers=JSON).json()["id"] == job["id"]
+    assert service.request("HEAD", slashed).status_code == 200
+    page = service.request("GET", slashed, headers={"Accept": "text/html"})
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert page.status_code == 200
+    assert service.request("POST", slashed, headers=JSON).status_code == 303
+
+
 def made_ready(service: Service, song: Path) -> Job:
     created = service.create_job("song.wav")
     service.send(created, song)

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +12,7 @@ from playwright.sync_api import expect
 from local.stack import STATE_FOLDER
 from tests.e2e.browser import chromium, visitor
 from tests.e2e.service import Service
+from tests.e2e.site import site
 from tests.e2e.sounds import song
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -35,30 +31,6 @@ function begin(upload) {
   PLUGIN;
 }
 </script>"""
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing on standard error."""
-
-
-class Server(ThreadingHTTPServer):
-    """Does not wait for connections that a browser keeps open."""
-
-    block_on_close = False
-
-
-@contextmanager
-def site(folder: Path) -> Iterator[str]:
-    """A web site with the files of a folder: its address."""
-    with Server(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 RECIPE = re.findall(r"```js\n(.*?)```", (PROJECT / "docs" / "clients.md").read_text(encoding="utf-8"), re.DOTALL)[-1]

@@ -6,6 +6,7 @@ from audiojobs.errors import (
     AlreadyDownloaded,
     AudioJobError,
     CorruptAudio,
+    CrossOriginClaim,
     FileError,
     InternalError,
     InvalidRequest,
@@ -29,6 +30,10 @@ ERRORS: dict[type[AudioJobError], tuple[str, AudioJobError]] = {
     InvalidRequest: (
         "A field is missing, unknown, of the wrong type, or impossible with another. `field` names it.",
         InvalidRequest("size_bytes must be a whole number, 1 or more.", field="size_bytes"),
+    ),
+    CrossOriginClaim: (
+        "A script of another site sent the claim. Its browser would not let it read the answer. The link still works.",
+        CrossOriginClaim("A script of another site cannot read the answer. Let a form post to the link, or open it."),
     ),
     JobNotFound: ("The job does not exist, or the link is wrong. The answer never tells which.", JobNotFound()),
     JobNotReady: (

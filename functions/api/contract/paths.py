@@ -23,6 +23,7 @@ from api.requests import (
 )
 from audiojobs.errors import (
     AlreadyDownloaded,
+    CrossOriginClaim,
     InternalError,
     InvalidRequest,
     JobNotFound,
@@ -214,7 +215,9 @@ def paths() -> Schema:
                             }
                         },
                     },
-                    **problems_or_page(InvalidRequest, JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired),
+                    **problems_or_page(
+                        InvalidRequest, CrossOriginClaim, JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired
+                    ),
                 },
                 parameters=[
                     parameter(

@@ -5,6 +5,7 @@
     AudioJobError
     ├── RequestError              the caller has to change something, or wait
     │   ├── InvalidRequest        invalid-request       400
+    │   ├── CrossOriginClaim      cross-origin-claim    403
     │   ├── JobNotFound           job-not-found         404
     │   ├── JobNotReady           job-not-ready         409
     │   ├── UploadNotFound        upload-not-found      404
@@ -65,6 +66,14 @@ class InvalidRequest(RequestError):
     def __init__(self, detail: str | None = None, *, field: str | None = None) -> None:
         super().__init__(detail)
         self.field = field
+
+
+class CrossOriginClaim(RequestError):
+    """A script of another site sent the claim: its browser would not let it read the answer."""
+
+    code = "cross-origin-claim"
+    title = "A script of another site cannot claim a link"
+    http_status = 403
 
 
 class JobNotFound(RequestError):

@@ -108,6 +108,13 @@ class TestLook:
 
         assert NOTICE.detail in api.get(f"/d/{token}", headers=BROWSER).body
 
+    def test_a_slash_at_the_end_is_no_other_link(self, api: Api, ready: tuple[Job, str]) -> None:
+        # API Gateway takes both to the same route, and hands the path over as it was called
+        for headers in ({}, BROWSER):
+            plain, slashed = api.get(f"/d/{ready[1]}", headers=headers), api.get(f"/d/{ready[1]}/", headers=headers)
+            assert (slashed.status, slashed.headers, slashed.body) == (plain.status, plain.headers, plain.body)
+        assert api.post(f"/d/{ready[1]}/").status == 303
+
 
 class TestClaim:
     def test_the_first_claim_leads_to_the_result(self, api: Api, cloud: Cloud, ready: tuple[Job, str]) -> None:
@@ -125,6 +132,32 @@ class TestClaim:
         claimed = cloud.job(job.id)
         assert claimed.status is Status.CLAIMED
         assert claimed.purge_at == claimed.updated_at + 300
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    @pytest.mark.parametrize("mode", ["cors", "no-cors"])
+    def test_a_script_of_another_site_spends_nothing(
+        self, api: Api, cloud: Cloud, ready: tuple[Job, str], site: str, mode: str
+    ) -> None:
+        job, token = ready
+
+        answer = api.post(f"/d/{token}", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode})
+
+        assert is_problem(answer, 403, "cross-origin-claim")
+        assert cloud.job(job.id) == job
+        assert cloud.purge_messages() == []
+
+    @pytest.mark.parametrize(
+        ("site", "mode"),
+        [("same-origin", "cors"), ("same-origin", "navigate"), ("none", "navigate"), ("cross-site", "navigate")],
+    )
+    def test_the_page_and_every_form_may_claim(self, api: Api, ready: tuple[Job, str], site: str, mode: str) -> None:
+        answer = api.post(f"/d/{ready[1]}", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode})
+
+        assert answer.status == 303
+
+    def test_programs_that_are_no_browsers_may_claim(self, api: Api, ready: tuple[Job, str]) -> None:
+        # as fetch of Node.js sends it
+        assert api.post(f"/d/{ready[1]}", headers={"Sec-Fetch-Mode": "cors"}).status == 303
 
     def test_the_purge_was_scheduled_before(self, api: Api, cloud: Cloud, ready: tuple[Job, str]) -> None:
         job, token = ready
