@@ -63,7 +63,7 @@ def input_arguments(source: Path | None, container: Container) -> list[str]:
 
 
 def larger_packets(container: Container) -> list[str]:
-    """WAV in pieces of 64 kB: a fifth less time for decoding, and half of ffprobe's."""
+    """WAV in pieces of 64 kB: a fifth less time for decoding."""
     return ["-max_size", "65536"] if container.demuxer == "wav" else []
 
 

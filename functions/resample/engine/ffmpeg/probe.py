@@ -78,7 +78,7 @@ def _run_ffprobe(
             [
                 *(executable("ffprobe"), "-hide_banner", "-loglevel", "error"),
                 *("-show_entries", entries, "-of", "json"),
-                *larger_packets(container),
+                *_less_to_look_at(container),
                 *input_arguments(source, container),
             ],
             folder=folder,
@@ -95,6 +95,14 @@ def _run_ffprobe(
         logger.info("ffprobe failed", extra={"exit_status": finished.exit_status, "stderr": finished.last_lines})
         raise CorruptAudio(f"The file begins as {container.name} but is damaged and cannot be read.")
     return bytes(output)
+
+
+def _less_to_look_at(container: Container) -> list[str]:
+    """In 16-bit WAV ffprobe looks for coded sound, in 5 MB in 1,200 pieces; 64 kB hold dozens of coded frames.
+
+    Such frames behind silence are found by :func:`~resample.formats.pcm_samples.coded_sound`.
+    """
+    return [*larger_packets(container), "-probesize", "65536"] if container.demuxer == "wav" else []
 
 
 def read_answer(answer: dict[str, Any], container: Container) -> ProbeResult:
