@@ -13,6 +13,7 @@ AWS_VENV := .venv-aws
 LAMBDA_VENV := .venv-lambda
 CHECKOV_VENV := .venv-checkov
 MUTATION_VENV := .venv-mutation
+CLIENTS_VENV := .local/clients/python
 BIN := $(VENV)/bin
 # The makefiles that SAM runs get a Python that has pip, which Debian's lacks, and nothing of what was said to this one.
 SAM := MAKEFLAGS= SAM_CLI_TELEMETRY=0 PYTHON=$(CURDIR)/$(SAM_VENV)/bin/python $(SAM_VENV)/bin/sam
@@ -124,7 +125,7 @@ check: $(VENV)/installed ## format, lint, types, template, unit tests: seconds
 	$(PYTEST) tests/unit
 
 .PHONY: test
-test: check artefacts $(RUN_VENV)/installed $(LAMBDA_VENV)/installed $(CHECKOV_VENV)/installed emulator-arm64 clients encoders uppy ## everything that CI runs
+test: check artefacts $(RUN_VENV)/installed $(LAMBDA_VENV)/installed $(CHECKOV_VENV)/installed emulator-arm64 clients more-clients encoders uppy ## everything that CI runs
 	$(PYTEST) tests/e2e tests/runtime tests/integration
 
 .PHONY: checkov
@@ -148,11 +149,24 @@ emulator-arm64:
 		$(call packages,qemu-aarch64,qemu-user,echo "qemu is missing; please type: sudo apt-get install qemu-user" >&2; exit 1); }
 
 # What tests run from Debian: a browser for the page, upload clients, and other people's MP3 decoders as judges.
-CLIENTS := chromium curl wget rclone s3cmd mpg123 mp3val lame
+CLIENTS := chromium curl wget aria2c rclone s3cmd mpg123 mp3val lame
 .PHONY: clients
 clients:
-	@$(call packages,$(CLIENTS),$(CLIENTS),echo "Tests that need these will be skipped where they are missing; please \
-	type: sudo apt-get install $(CLIENTS)" >&2)
+	@$(call packages,$(CLIENTS),$(CLIENTS:aria2c=aria2),echo "Tests that need these will be skipped where they are missing; please \
+	type: sudo apt-get install $(CLIENTS:aria2c=aria2)" >&2)
+
+# Clients of docs/clients.md that Debian lacks, from PyPI and npm.
+.PHONY: more-clients
+more-clients: $(CLIENTS_VENV)/installed .local/clients/node_modules
+
+.local/clients/node_modules: tests/e2e/clients/package-lock.json
+	@mkdir -p $(@D); rm -rf $@; cp tests/e2e/clients/package*.json $(@D)
+	@if command -v npm >/dev/null; then npm ci --silent --ignore-scripts --prefix $(@D) && touch $@; \
+	else echo "npm is missing: the test with the SDK for JavaScript will be skipped" >&2; fi
+
+.PHONY: test-clients
+test-clients: $(VENV)/installed $(RUN_VENV)/installed clients more-clients uppy ## every client of docs/clients.md, as documented
+	$(PYTEST) tests/e2e/test_clients.py tests/e2e/test_readme_session.py tests/e2e/test_example_client.py tests/e2e/test_page_uppy.py
 
 # Encoders of formats that ffmpeg only decodes: Musepack and Speex.
 ENCODERS := mpcenc speexenc
@@ -217,6 +231,7 @@ lock: $(VENV)/installed ## pin the newest allowed versions again; UPGRADE= for w
 	$(BIN)/uv pip compile $(LOCK) --group lambda --output-file requirements-lambda.lock
 	$(BIN)/uv pip compile $(LOCK) --group checkov --output-file requirements-checkov.lock
 	$(BIN)/uv pip compile $(LOCK) --group mutation --output-file requirements-mutation.lock
+	$(BIN)/uv pip compile $(LOCK) --group clients --output-file requirements-clients.lock
 
 UPGRADE = --upgrade
 LOCK = --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -233,6 +248,7 @@ $(AWS_VENV)/installed: requirements-aws.lock
 $(LAMBDA_VENV)/installed: requirements-lambda.lock
 $(CHECKOV_VENV)/installed: requirements-checkov.lock
 $(MUTATION_VENV)/installed: requirements-mutation.lock
+$(CLIENTS_VENV)/installed: requirements-clients.lock
 # Most of what is in them is never imported.
 $(RUN_VENV)/installed $(AWS_VENV)/installed $(CHECKOV_VENV)/installed: export PIP_NO_COMPILE := 1
 # Lambda's Python where this machine has it; a name on PATH may be no more than a signpost to a version manager.

@@ -21,7 +21,7 @@ from local import template as templates
 from local.console import Console
 from local.demo import Journey, output_path, require_file, require_place
 from local.errors import LocalError
-from local.instructions import instructions, sam_instructions, write_profile
+from local.instructions import instructions, remove_profile, sam_instructions, write_profile
 from local.relay import bridge_address
 from local.sam_local import serving
 from local.sample import write_sample
@@ -153,7 +153,7 @@ def serve(options: argparse.Namespace, console: Console) -> None:
         except KeyboardInterrupt:
             console.line()
         finally:
-            profile.unlink(missing_ok=True)
+            remove_profile(STATE_FOLDER)
 
 
 def embedded_aws(options: argparse.Namespace, console: Console, parameters: dict[str, str]) -> EmbeddedAws:

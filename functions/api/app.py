@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +15,28 @@ from api.links import Links
 from api.page import content_security_policy, job_page, refusal_page
 from api.requests import (
     IDEMPOTENCY_KEY,
-    parse_idempotency_key,
+    parse_claim_key,
+    parse_job_key,
+    parse_job_query,
     parse_job_request,
     parse_limit,
     parse_parts_request,
     parse_sent_parts,
-    parse_upload_key,
     parse_upload_request,
 )
-from api.responses import empty_response, html_response, json_response, problem_response
+from api.responses import empty_response, html_response, json_response, problem_response, retry_after
 from api.uploads import Uploads, begun_upload
 from audiojobs import clients
 from audiojobs.announcements import Announcer
-from audiojobs.errors import AudioJobError, CrossOriginClaim, FileError, InternalError, JobNotFound, RequestError
+from audiojobs.errors import (
+    AudioJobError,
+    CrossOriginClaim,
+    FileError,
+    InternalError,
+    InvalidRequest,
+    JobNotFound,
+    RequestError,
+)
 from audiojobs.job import Job, rfc3339
 from audiojobs.links import link_url
 from audiojobs.multipart import UploadParts
@@ -54,8 +64,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
 @resolver.post("/jobs")
 def create_job() -> Response[str]:
-    created = _jobs().create(parse_job_request(**_body()))
-    link = link_url(_public_url(), created.job.id, created.secret)
+    key = parse_job_key(resolver.current_event.headers.get(IDEMPOTENCY_KEY))
+    created = _jobs().create(parse_job_request(**_body()), caller=_caller() if key else "", key=key)
+    link = link_url(_public_url(), created.job.id, created.secret) if created.secret else None
     location = {"Location": f"{_public_url()}/jobs/{created.job.id}"}
     return json_response(201, {**created.job.as_json(), "upload": created.upload, "link": link}, location)
 
@@ -63,10 +74,8 @@ def create_job() -> Response[str]:
 @resolver.get("/jobs")
 def list_jobs() -> Response[str]:
     query = resolver.current_event.query_string_parameters
-    jobs, next_token = _jobs().list_by_upload_key(
-        parse_upload_key(query.get("upload_key")),
-        limit=parse_limit(query.get("limit")),
-        next_token=query.get("next_token"),
+    jobs, next_token = _jobs().list_jobs(
+        parse_job_query(query), limit=parse_limit(query.get("limit")), next_token=query.get("next_token")
     )
     return json_response(200, {"jobs": [job.as_json() for job in jobs], "next_token": next_token})
 
@@ -144,7 +153,7 @@ def claim_link(token: str) -> Response[str]:
         raise CrossOriginClaim(
             "A script of another site cannot read the answer. Let a form post to the link, or open it."
         )
-    key = parse_idempotency_key(resolver.current_event.headers.get(IDEMPOTENCY_KEY))
+    key = parse_claim_key(resolver.current_event.headers.get(IDEMPOTENCY_KEY))
     claim = _links().claim(token, key=key)
     if not _wants_representation():
         return empty_response(303, {"Location": claim.url})
@@ -202,6 +211,17 @@ def _abort_upload(job: Job) -> Response[str]:
     return empty_response(204)
 
 
+def _caller() -> str:
+    """Who signed the call: the user's or role's unique id, which no other one ever gets.
+
+    All sessions of a role are one caller, so that a program that starts again is still the same.
+    """
+    caller = resolver.current_event.request_context.identity.caller or ""
+    if not caller:
+        raise InvalidRequest(f"{IDEMPOTENCY_KEY} needs a call signed with AWS credentials.", field=IDEMPOTENCY_KEY)
+    return caller.partition(":")[0]
+
+
 def _body() -> dict[str, Any]:
     event = resolver.current_event
     return {"body": event.body, "is_base64": bool(event.is_base64_encoded)}
@@ -230,12 +250,14 @@ def _is_from_foreign_script() -> bool:
 
 
 def _refusal(error: AudioJobError) -> Response[str]:
-    return _page(error.http_status, refusal_page(error, _settings())) if _wants_page() else problem_response(error)
+    if not _wants_page():
+        return problem_response(error)
+    return _page(error.http_status, refusal_page(error, _settings()), retry_after(error))
 
 
-def _page(status_code: int, html: str) -> Response[str]:
+def _page(status_code: int, html: str, headers: Mapping[str, str] | None = None) -> Response[str]:
     policy = content_security_policy(upload_origin=_uploads().origin(), download_origin=_results().origin())
-    return html_response(status_code, html, {"Content-Security-Policy": policy})
+    return html_response(status_code, html, {"Content-Security-Policy": policy, **(headers or {})})
 
 
 def _public_url() -> str:

@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from api.requests import JobRequest
+from api.requests import JobQuery, JobRequest
 from audiojobs.errors import (
     AlreadyDownloaded,
+    IdempotencyKeyReused,
+    InternalError,
     JobNotFound,
     JobNotReady,
     LinkExpired,
     RequestError,
     UploadTooLarge,
 )
-from audiojobs.job import Job, Origin, Status, api_upload_key, new_job_id, rfc3339
+from audiojobs.job import Job, Origin, Status, api_upload_key, idempotent_job_id, new_job_id, rfc3339
 from audiojobs.links import hash_secret, new_secret
 from audiojobs.objects import ResultObjects, UploadObjects
 from audiojobs.purges import PurgeSchedule
@@ -24,15 +26,19 @@ from audiojobs.settings import ApiSettings
 from audiojobs.store import RECORD_SECONDS, JobStore, Refused
 
 _SWEEP_SECONDS = 60  # after which a deletion that we began has ended, one way or the other
+_ASK_AGAIN_SECONDS = {Status.AWAITING_UPLOAD: 15, Status.PROCESSING: 3}
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedJob:
-    """A new job, how to upload to it, and the secret of its link."""
+    """A job, how to upload to it, and the secret of its link.
+
+    Both may be missing where a call is repeated: the job may have its file already, or be over.
+    """
 
     job: Job
-    upload: Mapping[str, Any]
-    secret: str
+    upload: Mapping[str, Any] | None
+    secret: str | None
 
 
 class Jobs:
@@ -55,12 +61,16 @@ class Jobs:
         self._schedule = schedule
         self._clock = clock
 
-    def create(self, request: JobRequest) -> CreatedJob:
-        """A job that awaits its upload. Raises :class:`~audiojobs.errors.UploadTooLarge`."""
+    def create(self, request: JobRequest, *, caller: str = "", key: str | None = None) -> CreatedJob:
+        """A job that awaits its upload; or the one that this ``caller`` made with this ``key`` before.
+
+        Raises :class:`~audiojobs.errors.UploadTooLarge`, and :class:`~audiojobs.errors.IdempotencyKeyReused` where the
+        request before was another one.
+        """
         if request.size_bytes is not None and request.size_bytes > self._settings.max_upload_bytes:
             raise UploadTooLarge(f"size_bytes may be at most {self._settings.max_upload_bytes}.")
         now = self._clock()
-        job_id = new_job_id()
+        job_id = new_job_id() if key is None else idempotent_job_id(caller, key)
         secret = new_secret()
         job = Job(
             id=job_id,
@@ -68,6 +78,7 @@ class Jobs:
             origin=Origin.API,
             upload_key=api_upload_key(job_id),
             filename=request.filename,
+            reference=request.reference,
             created_at=now,
             updated_at=now,
             expires_at=now + self._settings.link_seconds,
@@ -77,8 +88,30 @@ class Jobs:
             upload_size_bytes=request.size_bytes,
             secret_hash=hash_secret(secret),
         )
-        self._store.create(job)
+        try:
+            self._store.create(job)
+        except Refused as refused:
+            if key is None or refused.job is None:
+                raise InternalError from refused
+            return self._create_again(refused.job, request)
         return CreatedJob(job, self.presign_upload(job), secret)
+
+    def _create_again(self, job: Job, request: JobRequest) -> CreatedJob:
+        """The job that was there already, with a link of its own: the secret of the first one is nowhere to be read."""
+        if (job.filename, job.upload_size_bytes, job.conversion, job.reference) != (
+            request.filename,
+            request.size_bytes,
+            request.conversion,
+            request.reference,
+        ):
+            raise IdempotencyKeyReused
+        secret: str | None = new_secret()
+        try:
+            job = self._store.add_link(job.id, now=self._clock(), secret_hash=hash_secret(secret or ""))
+        except Refused as refused:
+            job, secret = refused.job or job, None
+        job = job.seen_at(self._clock())
+        return CreatedJob(job, self.presign_upload(job) if self.takes_upload(job) else None, secret)
 
     def takes_upload(self, job: Job) -> bool:
         """Whether there is an address to upload to: for the first file, or after one that was at fault."""
@@ -104,13 +137,22 @@ class Jobs:
             raise JobNotFound
         return job.seen_at(self._clock())
 
-    def list_by_upload_key(
-        self, upload_key: str, *, limit: int, next_token: str | None
-    ) -> tuple[list[Job], str | None]:
-        """The jobs of an upload key, newest first, and the token of the next page."""
-        jobs, token = self._store.list_by_upload_key(upload_key, limit=limit, next_token=next_token)
+    def list_jobs(self, query: JobQuery, *, limit: int, next_token: str | None) -> tuple[list[Job], str | None]:
+        """A page of jobs, newest first, and the token of the next one.
+
+        With a ``status``, jobs of the page that are in another one by now are left out.
+        """
+        if query.upload_key is not None:
+            jobs, token = self._store.list_by_upload_key(query.upload_key, limit=limit, next_token=next_token)
+        elif query.reference is not None:
+            jobs, token = self._store.list_by_reference(query.reference, limit=limit, next_token=next_token)
+        elif query.status is not None:
+            jobs, token = self._store.list_by_status(query.status, limit=limit, next_token=next_token)
+        else:
+            return [], None
         now = self._clock()
-        return [job.seen_at(now) for job in jobs], token
+        seen = [job.seen_at(now) for job in jobs]
+        return [job for job in seen if query.status in (None, job.status)], token
 
     def renew_link(self, job_id: str) -> tuple[Job, str]:
         """The job and the secret of its new link; the one before it is dead.
@@ -154,4 +196,4 @@ def why_not_ready(job: Job) -> RequestError:
         case Status.READY:
             return JobNotFound()  # the link was renewed in this very moment
         case _:
-            return JobNotReady()
+            return JobNotReady(retry_after_seconds=_ASK_AGAIN_SECONDS[job.status])

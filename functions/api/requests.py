@@ -13,7 +13,9 @@ from typing import Any
 from audiojobs.conversion import OPTION_NAMES, Conversion
 from audiojobs.errors import InvalidRequest
 from audiojobs.filenames import is_harmless
+from audiojobs.job import Status
 from audiojobs.multipart import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
+from audiojobs.references import MAX_REFERENCE_CHARACTERS
 
 MAX_FILENAME_CHARACTERS = 255
 MAX_LISTED_JOBS = 100
@@ -23,11 +25,13 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 MIN_KEY_CHARACTERS = 8
 MAX_KEY_CHARACTERS = 128
 KEY_PATTERN = f"[!-~]{{{MIN_KEY_CHARACTERS},{MAX_KEY_CHARACTERS}}}"
+MAX_JOB_KEY_CHARACTERS = 255
+JOB_KEY_PATTERN = f"[!-~]{{1,{MAX_JOB_KEY_CHARACTERS}}}"
 
 MAX_PRESIGNED_PARTS = 100
 
 UPLOAD_FIELDS = ("size_bytes", "part_size_bytes", "fingerprint")
-JOB_FIELDS = ("filename", "size_bytes", *OPTION_NAMES)
+JOB_FIELDS = ("filename", "reference", "size_bytes", *OPTION_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,16 @@ class JobRequest:
     filename: str
     size_bytes: int | None
     conversion: Conversion
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    """Which jobs are to be listed: those of an upload key, of a reference or in a state; a state may narrow a list."""
+
+    upload_key: str | None = None
+    reference: str | None = None
+    status: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +126,13 @@ def _is_sent_part(value: Any) -> bool:
 def parse_job_request(body: str | None, *, is_base64: bool = False) -> JobRequest:
     """Read a JSON body. Raises :class:`~audiojobs.errors.InvalidRequest`."""
     values = _json_object(body, JOB_FIELDS, is_base64=is_base64)
-    return JobRequest(_filename(values), _size_bytes(values), Conversion.from_json(values))
+    reference = values.get("reference")
+    return JobRequest(
+        _filename(values),
+        _size_bytes(values),
+        Conversion.from_json(values),
+        None if reference is None else _reference(reference),
+    )
 
 
 def parse_limit(text: str | None) -> int:
@@ -124,16 +144,33 @@ def parse_limit(text: str | None) -> int:
     return int(text)
 
 
-def parse_upload_key(text: str | None) -> str:
-    """Raises :class:`~audiojobs.errors.InvalidRequest` where there is none."""
-    if not text:
-        raise InvalidRequest("upload_key is required: the key of a direct upload.", field="upload_key")
-    if len(text.encode(errors="replace")) > 1024:
-        raise InvalidRequest("upload_key may have at most 1024 bytes.", field="upload_key")
+def parse_job_query(parameters: Mapping[str, str]) -> JobQuery:
+    """Raises :class:`~audiojobs.errors.InvalidRequest` where it does not say which jobs."""
+    upload_key, reference, status = (parameters.get(name) for name in ("upload_key", "reference", "status"))
+    if upload_key is None and reference is None and status is None:
+        raise InvalidRequest("Say which jobs: give upload_key, reference or status.", field="upload_key")
+    if upload_key is not None and reference is not None:
+        raise InvalidRequest("Give upload_key or reference, not both.", field="reference")
+    if upload_key is not None and not 1 <= len(upload_key.encode(errors="replace")) <= 1024:
+        raise InvalidRequest("upload_key must have 1 to 1024 bytes.", field="upload_key")
+    if status is not None and status not in list(Status):
+        raise InvalidRequest(f"status must be one of {', '.join(Status)}.", field="status")
+    return JobQuery(
+        upload_key, None if reference is None else _reference(reference), None if status is None else Status(status)
+    )
+
+
+def parse_job_key(text: str | None) -> str | None:
+    """The name that a caller gives to a job that it makes. Raises :class:`~audiojobs.errors.InvalidRequest`."""
+    if text is not None and not re.fullmatch(JOB_KEY_PATTERN, text):
+        raise InvalidRequest(
+            f"{IDEMPOTENCY_KEY} must have 1 to {MAX_JOB_KEY_CHARACTERS} characters of ASCII, no spaces.",
+            field=IDEMPOTENCY_KEY,
+        )
     return text
 
 
-def parse_idempotency_key(text: str | None) -> str | None:
+def parse_claim_key(text: str | None) -> str | None:
     """The name that a client gives to its claim. Raises :class:`~audiojobs.errors.InvalidRequest`."""
     if text is not None and not re.fullmatch(KEY_PATTERN, text):
         raise InvalidRequest(
@@ -168,6 +205,19 @@ def _filename(values: Mapping[str, Any]) -> str:
             field="filename",
         )
     return name
+
+
+def _reference(given: Any) -> str:
+    if (
+        not isinstance(given, str)
+        or not 1 <= len(given) <= MAX_REFERENCE_CHARACTERS
+        or not all(map(is_harmless, given))
+    ):
+        raise InvalidRequest(
+            f"reference must have 1 to {MAX_REFERENCE_CHARACTERS} characters, and no control characters.",
+            field="reference",
+        )
+    return given
 
 
 def _size_bytes(values: Mapping[str, Any]) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from audiojobs.errors import AudioJobError, InvalidRequest
+from audiojobs.errors import AudioJobError, InvalidRequest, JobNotReady
 
 # Nothing about a job may be stored, framed, sniffed, indexed, or passed on in a Referer: its address is a secret.
 SECURITY_HEADERS = {
@@ -36,7 +36,14 @@ def empty_response(status_code: int, headers: Mapping[str, str] | None = None) -
 
 def problem_response(error: AudioJobError) -> Response[str]:
     """The error as a problem document; ``type`` is its stable code, ``field`` the part of the request at fault."""
-    return _response(error.http_status, "application/problem+json", json.dumps(problem(error)), None)
+    return _response(error.http_status, "application/problem+json", json.dumps(problem(error)), retry_after(error))
+
+
+def retry_after(error: AudioJobError) -> Mapping[str, str]:
+    """When to ask again, in seconds (RFC 9110), where waiting helps."""
+    if isinstance(error, JobNotReady) and error.retry_after_seconds is not None:
+        return {"Retry-After": str(error.retry_after_seconds)}
+    return {}
 
 
 def problem(error: AudioJobError) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from audiojobs.filenames import harmless
 from audiojobs.job import Job, Notice, Origin, Status, api_job_id, direct_job_id
 from audiojobs.links import hash_secret, link_url, new_secret
 from audiojobs.objects import ResultObjects, Upload, UploadObjects
+from audiojobs.references import reference_from_metadata
 from audiojobs.settings import ResampleSettings
 from audiojobs.store import RECORD_SECONDS, JobStore, Refused
 from audiojobs.telemetry import MetricUnit, logger, metrics
@@ -115,6 +116,10 @@ class JobRunner:
         """
         api_id = api_job_id(event.key)
         api_job = self._store.get(api_id) if api_id else None
+        if api_job and self._uploaded_at(event) < api_job.created_at - _CLOCK_SKEW_SECONDS:
+            # Its record is gone, and the same Idempotency-Key has made another job of the same id since.
+            logger().info("the event is of an earlier job")
+            return None
         refusal: AudioJobError | None = None
         upload: Upload | None = None
         try:
@@ -158,9 +163,14 @@ class JobRunner:
     ) -> tuple[Job, AudioJobError | None]:
         """The job of a direct upload, and why it can't be done, if that shows already."""
         now = self._clock()
-        conversion = Conversion()
+        conversion, reference = Conversion(), None
+        metadata = upload.metadata if upload else {}
         try:
-            conversion = Conversion.from_metadata(upload.metadata if upload else {})
+            reference = reference_from_metadata(metadata)
+        except InvalidRequest as error:
+            refusal = error
+        try:
+            conversion = Conversion.from_metadata(metadata)
         except InvalidRequest as error:
             refusal = error
         is_of_event = upload is not None and not self._has_replaced(upload, event)
@@ -172,6 +182,7 @@ class JobRunner:
             upload_etag=f'"{event.etag}"' if event.etag else (upload.etag if upload else None),
             upload_last_modified=upload.last_modified if upload and is_of_event else _NEVER,
             filename=harmless(PurePosixPath(event.key).name) or "audio",
+            reference=reference,
             created_at=now,
             updated_at=now,
             expires_at=now + self._settings.link_seconds,

@@ -20,6 +20,7 @@ from tests.runtime.artefacts import size_bytes
 PROJECT = Path(__file__).resolve().parents[2]
 STACK_FILE = PROJECT / ".local" / "stack.json"
 ENVIRONMENT_FILE = PROJECT / ".local" / "env"
+S3CMD_CONFIG = PROJECT / ".local" / "s3cfg"
 SAMPLE = PROJECT / ".local" / "sample.wav"
 SECONDS_ALLOWED = 300.0
 PACKAGES_BUDGET_BYTES = 150_000_000
@@ -104,3 +105,4 @@ def test_make_serve_stays_until_it_is_interrupted(environment: dict[str, str]) -
     assert listed.strip() == access["api_url"]
     assert not STACK_FILE.exists()
     assert not ENVIRONMENT_FILE.exists()
+    assert not S3CMD_CONFIG.exists()

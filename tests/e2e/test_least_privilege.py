@@ -292,6 +292,16 @@ def lists_the_jobs_of_an_upload(function: Function) -> None:
     assert [found["id"] for found in listed.json()["jobs"]] == [job.id]
 
 
+def lists_the_jobs_of_a_reference_and_in_a_state(function: Function) -> None:
+    job = api_job(Status.READY, reference=new_key())
+    function.store.create(job)
+
+    for query in ({"reference": job.reference or ""}, {"status": "ready"}):
+        listed = function.call("GET", "/jobs", **query)
+
+        assert job.id in [found["id"] for found in listed.json()["jobs"]]
+
+
 def grants_a_claim(function: Function) -> None:
     job, token = linked(api_job(Status.READY))
     function.store.create(job)
@@ -429,6 +439,7 @@ SCENARIOS: dict[str, list[Scenario]] = {
         gives_an_upload_in_parts_up,
         shows_a_job,
         lists_the_jobs_of_an_upload,
+        lists_the_jobs_of_a_reference_and_in_a_state,
         grants_a_claim,
         deletes_a_job_with_all_that_it_has,
         deletes_a_job_whose_upload_is_there,

@@ -52,6 +52,8 @@ class Cloud:
             AttributeDefinitions=[
                 {"AttributeName": "id", "AttributeType": "S"},
                 {"AttributeName": "upload_key", "AttributeType": "S"},
+                {"AttributeName": "reference", "AttributeType": "S"},
+                {"AttributeName": "status", "AttributeType": "S"},
                 {"AttributeName": "created_at", "AttributeType": "N"},
                 {"AttributeName": "sweep", "AttributeType": "S"},
                 {"AttributeName": "sweep_at", "AttributeType": "N"},
@@ -66,6 +68,8 @@ class Cloud:
                     ],
                     "Projection": {"ProjectionType": "ALL"},
                 },
+                _keys_by("reference"),
+                _keys_by("status"),
                 {
                     "IndexName": "by-sweep-time",
                     "KeySchema": [
@@ -191,6 +195,17 @@ class Cloud:
         """SQS shows neither delayed messages nor delays; moto's own record does."""
         account, name = queue_url.split("/")[-2:]
         return list(sqs_backends[account][REGION].queues[name]._messages)
+
+
+def _keys_by(name: str) -> Any:
+    return {
+        "IndexName": f"by-{name}",
+        "KeySchema": [
+            {"AttributeName": name, "KeyType": "HASH"},
+            {"AttributeName": "created_at", "KeyType": "RANGE"},
+        ],
+        "Projection": {"ProjectionType": "KEYS_ONLY"},
+    }
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 DOMAIN = "abcdef1234.execute-api.eu-central-1.amazonaws.com"
+CALLER = "AIDACKCEVSQ6C2EXAMPLE"
 PUBLIC_URL = f"https://{DOMAIN}/v1"
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -88,6 +89,7 @@ class Api:
         is_base64: bool = False,
         domain: str = DOMAIN,
         stage_in_path: str = "/v1",
+        caller: str | None = CALLER,
     ) -> Answer:
         """``body`` is sent as it is if it is text, as JSON otherwise."""
         event = rest_event(
@@ -99,6 +101,7 @@ class Api:
             is_base64=is_base64,
             domain=domain,
             stage_in_path=stage_in_path,
+            caller=caller,
         )
         answer = self._handler(event, FakeLambdaContext())
         assert not answer["isBase64Encoded"]
@@ -144,6 +147,7 @@ def rest_event(
     is_base64: bool = False,
     domain: str = DOMAIN,
     stage_in_path: str = "/v1",
+    caller: str | None = CALLER,
 ) -> dict[str, Any]:
     """The event of a call; like the gateway's, it has ``None`` where there is nothing."""
     given = {"Accept": "*/*", "Host": domain, "X-Forwarded-Proto": "https", **(headers or {})}
@@ -170,7 +174,7 @@ def rest_event(
             "domainName": domain,
             "requestId": "5f8b1c2e-6d1f-4a57-9c43-2a1f0e9d7b11",
             "apiId": "abcdef1234",
-            "identity": {"sourceIp": "192.0.2.17", "userAgent": "curl/8.14.1"},
+            "identity": {"sourceIp": "192.0.2.17", "userAgent": "curl/8.14.1", "caller": caller},
         },
         "body": body if body is None or isinstance(body, str) else json.dumps(body),
         "isBase64Encoded": is_base64,

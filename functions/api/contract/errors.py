@@ -8,6 +8,7 @@ from audiojobs.errors import (
     CorruptAudio,
     CrossOriginClaim,
     FileError,
+    IdempotencyKeyReused,
     InternalError,
     InvalidRequest,
     JobNotFound,
@@ -49,6 +50,10 @@ ERRORS: dict[type[AudioJobError], tuple[str, AudioJobError]] = {
     UploadConflict: (
         "The upload was begun with another file, or somebody else replaced a part.",
         UploadConflict(),
+    ),
+    IdempotencyKeyReused: (
+        "The job of this Idempotency-Key was made with other fields. Use a new key for another job.",
+        IdempotencyKeyReused(),
     ),
     AlreadyDownloaded: ("The link has been used, or the file was deleted.", AlreadyDownloaded()),
     LinkExpired: ("Nobody uploaded or downloaded the file in time. Upload and result are deleted.", LinkExpired()),

@@ -37,6 +37,7 @@ NEW_JOB: Schema = {
     "id": JOB_ID,
     "status": "awaiting-upload",
     "filename": "song.wav",
+    "reference": None,
     "created_at": "2026-01-31T12:00:00Z",
     "updated_at": "2026-01-31T12:00:00Z",
     "expires_at": "2026-02-01T12:00:00Z",
@@ -85,6 +86,7 @@ CLAIMED_JOB = {
     "claimed_at": "2026-01-31T12:01:00Z",
     "download": DOWNLOAD,
 }
+REFERENCE = "order 4711"
 PAGE_TOKEN = "eyJpZCI6Li4ufQ"  # noqa: S105 - of a list's next page
 REFUSAL = {
     "type": "request-refused",
@@ -111,7 +113,7 @@ EXAMPLES: Schema = {
     },
     "PresignedPart": {"number": 2, "method": "PUT", "url": PART_URL, "headers": {}},
     "CompleteRequest": {"parts": [{"number": 1, "etag": SENT_PART["etag"]}]},
-    "JobRequest": {"filename": "song.wav", "bit_rate": 128000},
+    "JobRequest": {"filename": "song.wav", "bit_rate": 128000, "reference": REFERENCE},
     "Job": READY_JOB,
     "CreatedJob": {**NEW_JOB, "upload": UPLOAD, "link": LINK},
     "SeenJob": READY_JOB,

@@ -7,7 +7,7 @@ from typing import Any
 from api.contract.errors import ERRORS, OF_A_JOB
 from api.contract.examples import EXAMPLES, Schema
 from api.responses import problem
-from audiojobs.errors import AudioJobError, InternalError, UploadTooLarge
+from audiojobs.errors import AudioJobError, InternalError, JobNotReady, UploadTooLarge
 
 
 def timestamp(description: str) -> Schema:
@@ -68,6 +68,7 @@ def problems(*errors: type[AudioJobError]) -> Schema:
                     "examples": {error.code: {"$ref": f"#/components/examples/{error.code}"} for error in group},
                 }
             },
+            **({"headers": retry_after("Where waiting helps: ask")} if JobNotReady in group else {}),
         }
         for status, group in by_status.items()
     }
@@ -109,10 +110,19 @@ def open_call(operation_id: str, summary: str, responses: Schema, **more: Any) -
 def gateway_responses() -> Schema:
     """What API Gateway can answer to any call by itself."""
     return {
-        "429": refusal("Too many calls at the same time. Try again"),
+        "429": {**refusal("Too many calls at the same time. Try again"), "headers": retry_after("Try")},
         "502": refusal("The function failed. Try again"),
         "504": refusal("No answer in time. Try again"),
     }
+
+
+def retry_after(what: str) -> Schema:
+    header = {
+        "description": f"{what} again after so many seconds.",
+        "schema": {"type": "integer", "minimum": 1},
+        "example": 3,
+    }
+    return {"Retry-After": header}
 
 
 def refusal(description: str) -> Schema:

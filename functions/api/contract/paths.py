@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.contract.examples import JOB_ID, PAGE_TOKEN, PRESIGNED_DOWNLOAD, TOKEN, Schema
+from api.contract.examples import JOB_ID, PAGE_TOKEN, PRESIGNED_DOWNLOAD, REFERENCE, TOKEN, Schema
 from api.contract.parts import (
     json_response,
     media_type,
@@ -16,7 +16,9 @@ from api.contract.parts import (
 from api.requests import (
     DEFAULT_LISTED_JOBS,
     IDEMPOTENCY_KEY,
+    JOB_KEY_PATTERN,
     KEY_PATTERN,
+    MAX_JOB_KEY_CHARACTERS,
     MAX_KEY_CHARACTERS,
     MAX_LISTED_JOBS,
     MIN_KEY_CHARACTERS,
@@ -24,6 +26,7 @@ from api.requests import (
 from audiojobs.errors import (
     AlreadyDownloaded,
     CrossOriginClaim,
+    IdempotencyKeyReused,
     InternalError,
     InvalidRequest,
     JobNotFound,
@@ -35,6 +38,8 @@ from audiojobs.errors import (
     UploadNotFound,
     UploadTooLarge,
 )
+from audiojobs.job import Status
+from audiojobs.references import MAX_REFERENCE_CHARACTERS
 
 
 def _body(schema: str, description: str, *, required: bool) -> Schema:
@@ -87,8 +92,24 @@ def paths() -> Schema:
                 "Create a job and get a presigned URL for its upload",
                 {
                     "201": json_response("The job, its upload URL and its one-time link", "CreatedJob"),
-                    **problems(InvalidRequest, UploadTooLarge),
+                    **problems(InvalidRequest, UploadTooLarge, IdempotencyKeyReused),
                 },
+                parameters=[
+                    parameter(
+                        "header",
+                        IDEMPOTENCY_KEY,
+                        "Your own name for this call. The same call with the same key finds the job that it made "
+                        "before, for as long as there is a record of it, with a further link while one is of use. "
+                        "Keys of other callers are others.",
+                        {
+                            "type": "string",
+                            "minLength": 1,
+                            "maxLength": MAX_JOB_KEY_CHARACTERS,
+                            "pattern": f"^{JOB_KEY_PATTERN}$",
+                        },
+                        "4d6e3c0a-5b1f-4c39-9a57-2f8e1d7b6a90",
+                    )
+                ],
                 **_body(
                     "JobRequest",
                     "The file to be uploaded and the MP3 wanted. Only `filename` is required.",
@@ -97,15 +118,31 @@ def paths() -> Schema:
             ),
             "get": signed_call(
                 "listJobs",
-                "List the jobs of a direct upload, newest first",
+                "List the jobs of a direct upload, of a reference or in a state, newest first",
                 {"200": json_response("A page of jobs", "JobList"), **problems(InvalidRequest)},
                 parameters=[
-                    {
-                        **parameter(
-                            "query", "upload_key", "The key in the upload bucket.", {"type": "string"}, "any/key.wav"
-                        ),
-                        "required": True,
-                    },
+                    parameter(
+                        "query",
+                        "upload_key",
+                        "The key in the upload bucket. One of `upload_key`, `reference` and `status` is needed.",
+                        {"type": "string", "minLength": 1},
+                        "any/key.wav",
+                    ),
+                    parameter(
+                        "query",
+                        "reference",
+                        "The reference that the jobs were made with. Not together with `upload_key`.",
+                        {"type": "string", "minLength": 1, "maxLength": MAX_REFERENCE_CHARACTERS},
+                        REFERENCE,
+                    ),
+                    parameter(
+                        "query",
+                        "status",
+                        "The state of the jobs: alone, or to leave out those of a page that are in another one. "
+                        "Then a page may have fewer jobs than `limit`, and still a `next_token`.",
+                        {"type": "string", "enum": [str(status) for status in Status]},
+                        "ready",
+                    ),
                     parameter(
                         "query",
                         "limit",
@@ -209,6 +246,7 @@ def paths() -> Schema:
                         "description": "Redirect to a short-lived presigned URL of the MP3",
                         "headers": {
                             "Location": {
+                                "required": True,
                                 "description": "The URL of the MP3. It works until the download window ends.",
                                 "schema": {"type": "string", "format": "uri"},
                                 "example": PRESIGNED_DOWNLOAD,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.contract.errors import ERRORS
-from api.contract.examples import EXAMPLES, LINK, PAGE_TOKEN, PART_BYTES, SOURCE, UPLOAD, Schema
+from api.contract.examples import EXAMPLES, LINK, PAGE_TOKEN, PART_BYTES, REFERENCE, SOURCE, UPLOAD, Schema
 from api.contract.parts import nullable, object_schema, optional, reference, timestamp, timestamp_or_null
 from api.requests import (
     KEY_PATTERN,
@@ -16,6 +16,7 @@ from audiojobs.conversion import BIT_RATES, DEFAULT_BIT_RATE, DEFAULT_SAMPLE_RAT
 from audiojobs.errors import InvalidRequest
 from audiojobs.job import Status
 from audiojobs.multipart import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
+from audiojobs.references import MAX_REFERENCE_CHARACTERS
 
 _STATES = {
     Status.AWAITING_UPLOAD: "waits for its file",
@@ -52,6 +53,11 @@ def _bare_schemas() -> Schema:
             "description": f"Where the job is: {states}.",
         },
         "filename": {"type": "string", "description": "The uploader's file name."},
+        "reference": {
+            "type": ["string", "null"],
+            "description": "The caller's own name for the job. Whoever has the link sees it, too.",
+            "examples": [REFERENCE, None],
+        },
         "created_at": timestamp("When the job was created, in UTC."),
         "updated_at": timestamp("When the job last changed, in UTC."),
         "expires_at": timestamp("From this moment on the link does not work."),
@@ -88,6 +94,13 @@ def _bare_schemas() -> Schema:
                     "maxLength": MAX_FILENAME_CHARACTERS,
                     "description": "The name of the file. The download is named after it.",
                 },
+                "reference": optional(
+                    "string",
+                    "Your own name for the job: it is in the job and its events, and `GET /jobs` finds it. "
+                    "No control characters.",
+                    minLength=1,
+                    maxLength=MAX_REFERENCE_CHARACTERS,
+                ),
                 "size_bytes": optional(
                     "integer",
                     "Size of the file in bytes. S3 then accepts no other size.",
@@ -126,7 +139,23 @@ def _bare_schemas() -> Schema:
             },
         },
         "Job": object_schema(job, "One file and its conversion."),
-        "CreatedJob": object_schema({**job, "link": link, "upload": upload}, "A new job."),
+        "CreatedJob": object_schema(
+            {
+                **job,
+                "link": {
+                    **link,
+                    "type": ["string", "null"],
+                    "description": "The one-time link. Null only where a repeated call finds a job that is over.",
+                },
+                "upload": {
+                    **nullable(
+                        "Upload",
+                        "How to upload the file. Null only where a repeated call finds a job that has its file.",
+                    )
+                },
+            },
+            "A new job, or the one that the same `Idempotency-Key` made before.",
+        ),
         "SeenJob": {
             **object_schema(job, "A job, seen through its link."),
             "properties": {

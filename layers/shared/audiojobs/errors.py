@@ -12,6 +12,7 @@
     │   ├── UploadNotAwaited      upload-not-awaited    409
     │   ├── UploadIncomplete      upload-incomplete     409
     │   ├── UploadConflict        upload-conflict       409
+    │   ├── IdempotencyKeyReused  idempotency-key-reused  422
     │   ├── AlreadyDownloaded     already-downloaded    410
     │   └── LinkExpired           link-expired          410
     ├── FileError                 the file's fault: final, never retried
@@ -85,9 +86,15 @@ class JobNotFound(RequestError):
 
 
 class JobNotReady(RequestError):
+    """``retry_after_seconds``: when it is worth asking again; ``None`` where waiting alone will not help."""
+
     code = "job-not-ready"
     title = "The result is not ready"
     http_status = 409
+
+    def __init__(self, detail: str | None = None, *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UploadNotFound(RequestError):
@@ -116,6 +123,14 @@ class UploadConflict(RequestError):
     code = "upload-conflict"
     title = "The upload of another file was started"
     http_status = 409
+
+
+class IdempotencyKeyReused(RequestError):
+    """The same caller made another job with this key."""
+
+    code = "idempotency-key-reused"
+    title = "The Idempotency-Key was used for another job"
+    http_status = 422
 
 
 class AlreadyDownloaded(RequestError):

@@ -117,8 +117,9 @@ class Job:
     an attempt, an announcement, a claim. ``lease_expires_at`` is the end of the invocation at work; ``purge_at`` that
     of the download window; ``delete_at`` the moment from which the record itself may go (DynamoDB TTL). ``announced``
     tells that the event of its state went out; ``retryable`` that a failure was ours, so that a redriven event may try
-    again. ``deleted_at`` is when it was proved that nothing of it is left that should not be. ``sweep_at`` is when the
-    sweep looks at it next; without one, there is nothing left to do.
+    again. ``more_secret_hashes`` are further links: whoever repeats the job's creation gets one of its own.
+    ``deleted_at`` is when it was proved that nothing of it is left that should not be. ``sweep_at`` is when the sweep
+    looks at it next; without one, there is nothing left to do.
     """
 
     id: str
@@ -136,6 +137,8 @@ class Job:
     upload_etag: str | None = None
     upload_last_modified: float | None = None
     secret_hash: str | None = None
+    more_secret_hashes: frozenset[str] | None = None
+    reference: str | None = None
     progress: float = 0.0
     source: Source | None = None
     result: Result | None = None
@@ -217,6 +220,7 @@ class Job:
             "id": self.id,
             "status": str(self.status),
             "filename": self.filename,
+            "reference": self.reference,
             "created_at": rfc3339(self.created_at),
             "updated_at": rfc3339(self.updated_at),
             "expires_at": rfc3339(self.expires_at),
@@ -233,6 +237,11 @@ class Job:
 def new_job_id() -> str:
     """A random id: 128 bits, 32 hexadecimal digits."""
     return secrets.token_hex(16)
+
+
+def idempotent_job_id(caller: str, key: str) -> str:
+    """The id of the job that a caller makes with an ``Idempotency-Key``: keys of two callers never meet."""
+    return hashlib.sha256(f"idempotency\0{caller}\0{key}".encode()).hexdigest()[:32]
 
 
 def direct_job_id(bucket: str, key: str, version: str) -> str:
@@ -273,6 +282,8 @@ def from_record(record: Mapping[str, Any]) -> Job:
     values["status"] = Status(values["status"])
     values["origin"] = Origin(values["origin"])
     values["conversion"] = Conversion.from_json(values["conversion"])
+    if values.get("more_secret_hashes") is not None:
+        values["more_secret_hashes"] = frozenset(values["more_secret_hashes"])
     values["warnings"] = tuple(Notice(**_known(Notice, warning)) for warning in values.get("warnings", ()))
     for name, kind in (
         ("source", Source),

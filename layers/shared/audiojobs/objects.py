@@ -22,6 +22,7 @@ from audiojobs.conversion import Conversion
 from audiojobs.errors import AudioJobError, InternalError, InvalidRequest, UnreadableUpload, UploadReplaced
 from audiojobs.filenames import harmless
 from audiojobs.job import Job, Origin
+from audiojobs.references import reference_from_metadata
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -182,7 +183,7 @@ class UploadObjects(_Bucket):
             return False
         if found is None:
             return True
-        if not found.is_pinned_by(job) or (job.origin is Origin.DIRECT and _conversion(found) != job.conversion):
+        if not found.is_pinned_by(job) or (job.origin is Origin.DIRECT and not _is_asked_alike(found, job)):
             return False
         with suppress(UploadReplaced), s3_errors(or_replaced=True):
             self._client.delete_object(Bucket=self._bucket, Key=job.upload_key, IfMatch=found.etag)
@@ -276,12 +277,14 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _conversion(upload: Upload) -> Conversion:
-    """What an upload asks for; a job whose options were impossible has the defaults."""
-    try:
-        return Conversion.from_metadata(upload.metadata)
-    except InvalidRequest:
-        return Conversion()
+def _is_asked_alike(upload: Upload, job: Job) -> bool:
+    """Whether an upload asks for what the job does; one whose options were impossible has the defaults."""
+    conversion, reference = Conversion(), None
+    with suppress(InvalidRequest):
+        conversion = Conversion.from_metadata(upload.metadata)
+    with suppress(InvalidRequest):
+        reference = reference_from_metadata(upload.metadata)
+    return (conversion, reference) == (job.conversion, job.reference)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import binascii
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -45,8 +45,13 @@ RECORD_SECONDS = 7 * 24 * 3600
 SWEEP_GRACE_SECONDS = 120
 """After a purge is due: the purge's own message comes first."""
 
+MAX_MORE_LINKS = 20
+
 _BY_UPLOAD_KEY = "by-upload-key"
+_BY_REFERENCE = "by-reference"
+_BY_STATUS = "by-status"
 _BY_SWEEP_TIME = "by-sweep-time"
+_BATCH_TRIES = 5  # of a page of 100 jobs, which DynamoDB may give in several answers
 _DUE = "due"  # the one partition of that index, which only has jobs with something left to do
 
 _FIRST_VALUES = (
@@ -55,6 +60,7 @@ _FIRST_VALUES = (
     "upload_etag",
     "upload_last_modified",
     "filename",
+    "reference",
     "created_at",
     "expires_at",
     "delete_at",
@@ -115,7 +121,7 @@ class JobStore:
             answer = self._client.query(
                 TableName=self._table,
                 KeyConditionExpression="id = :id",
-                FilterExpression="secret_hash = :hash",
+                FilterExpression="secret_hash = :hash OR contains(more_secret_hashes, :hash)",
                 ExpressionAttributeValues=_item({":id": job_id, ":hash": secret_hash}),
                 ConsistentRead=True,
             )
@@ -128,19 +134,54 @@ class JobStore:
 
         Raises :class:`~audiojobs.errors.InvalidRequest` for a token that is none of ours.
         """
-        start = {"ExclusiveStartKey": _page_start(upload_key, next_token)} if next_token else {}
+        items, token = self._page(_BY_UPLOAD_KEY, "upload_key", upload_key, limit, next_token)
+        return [_job(item) for item in items], token
+
+    def list_by_reference(
+        self, reference: str, *, limit: int = 20, next_token: str | None = None
+    ) -> tuple[list[Job], str | None]:
+        """The same for the jobs of a reference, as last written."""
+        items, token = self._page(_BY_REFERENCE, "reference", reference, limit, next_token)
+        return self._get_all([item["id"]["S"] for item in items]), token
+
+    def list_by_status(
+        self, status: Status, *, limit: int = 20, next_token: str | None = None
+    ) -> tuple[list[Job], str | None]:
+        """The same for the jobs that stand in a state, or stood there a moment ago."""
+        items, token = self._page(_BY_STATUS, "status", status, limit, next_token)
+        return self._get_all([item["id"]["S"] for item in items]), token
+
+    def _page(
+        self, index: str, name: str, value: str, limit: int, next_token: str | None
+    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+        """A page of an index whose sort key is ``created_at``, newest first."""
+        start = {"ExclusiveStartKey": _page_start(name, value, next_token)} if next_token else {}
         with aws_errors():
             answer = self._client.query(
                 TableName=self._table,
-                IndexName=_BY_UPLOAD_KEY,
-                KeyConditionExpression="upload_key = :key",
-                ExpressionAttributeValues={":key": {"S": upload_key}},
+                IndexName=index,
+                KeyConditionExpression="#key = :key",
+                ExpressionAttributeNames={"#key": name},
+                ExpressionAttributeValues={":key": {"S": value}},
                 ScanIndexForward=False,
                 Limit=limit,
                 **start,  # type: ignore[arg-type]
             )
         last = answer.get("LastEvaluatedKey")
-        return [_job(item) for item in answer["Items"]], _next_token(last) if last else None
+        return answer["Items"], _next_token(last) if last else None
+
+    def _get_all(self, job_ids: Sequence[str]) -> list[Job]:
+        """The jobs of these ids, at most 100, in their order; those that are gone are left out."""
+        found: dict[str, Job] = {}
+        asked: Any = {self._table: {"Keys": [_key(job_id) for job_id in job_ids], "ConsistentRead": True}}
+        for _ in range(_BATCH_TRIES):
+            if not job_ids or not asked:
+                return [found[job_id] for job_id in job_ids if job_id in found]
+            with aws_errors():
+                answer = self._client.batch_get_item(RequestItems=asked)
+            found |= {item["id"]["S"]: _job(item) for item in answer["Responses"].get(self._table, [])}
+            asked = answer.get("UnprocessedKeys")
+        raise InternalError
 
     def create(self, job: Job) -> None:
         """Write a new job. Raises :class:`Refused` if its id is taken."""
@@ -203,7 +244,7 @@ class JobStore:
             condition = f"attribute_not_exists(id) OR {condition}"
             for name in _FIRST_VALUES:
                 if (value := as_record(job).get(name)) is not None:
-                    update += f", {name} = if_not_exists({name}, :{name})"
+                    update += f", #{name} = if_not_exists(#{name}, :{name})"
                     values[f":{name}"] = value
         elif job.upload_etag is not None:
             update += ", upload_etag = :upload_etag, upload_last_modified = :upload_last_modified"
@@ -402,13 +443,36 @@ class JobStore:
         )
 
     def renew_link(self, job_id: str, *, now: float, secret_hash: str) -> Job:
-        """Replace the link of a ``ready`` job: the one before it is dead."""
+        """Replace the links of a ``ready`` job: those before it are dead."""
         return self._transition(
             job_id,
-            "SET updated_at = :now, secret_hash = :secret_hash",
+            "SET updated_at = :now, secret_hash = :secret_hash REMOVE more_secret_hashes",
             "#status = :ready AND expires_at > :now",
             {":ready": Status.READY, ":now": now, ":secret_hash": secret_hash},
         )
+
+    def add_link(self, job_id: str, *, now: float, secret_hash: str) -> Job:
+        """One more link of an API job that is not over; those before it go on working. Refused after twenty."""
+        try:
+            return self._transition(
+                job_id,
+                "ADD more_secret_hashes :hashes",
+                "#status IN (:awaiting, :processing, :ready, :failed) AND expires_at > :now"
+                " AND (attribute_not_exists(more_secret_hashes) OR size(more_secret_hashes) < :most)",
+                {
+                    ":awaiting": Status.AWAITING_UPLOAD,
+                    ":processing": Status.PROCESSING,
+                    ":ready": Status.READY,
+                    ":failed": Status.FAILED,
+                    ":now": now,
+                    ":hashes": {secret_hash},
+                    ":most": MAX_MORE_LINKS,
+                },
+            )
+        except Refused as refused:
+            if refused.job and secret_hash in (refused.job.more_secret_hashes or ()):
+                return refused.job  # the answer to our own write was lost
+            raise
 
     def claim(self, job_id: str, *, now: float, secret_hash: str, purge_at: float, holder: str | None = None) -> Job:
         """``ready`` -> ``claimed``: of any number of simultaneous callers exactly one is not refused.
@@ -421,7 +485,8 @@ class JobStore:
             job_id,
             "SET #status = :claimed, updated_at = :now, claimed_at = :now, purge_at = :purge_at,"
             " lease_holder = :holder, announced = :false, sweep = :due, sweep_at = :sweep_at",
-            "#status = :ready AND expires_at > :now AND secret_hash = :secret_hash",
+            "#status = :ready AND expires_at > :now"
+            " AND (secret_hash = :secret_hash OR contains(more_secret_hashes, :secret_hash))",
             {
                 ":ready": Status.READY,
                 ":claimed": Status.CLAIMED,
@@ -646,8 +711,8 @@ def _next_token(last_key: Mapping[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
 
 
-def _page_start(upload_key: str, next_token: str) -> dict[str, Any]:
-    """Only the position comes from the token; the upload key is the one that was asked for."""
+def _page_start(name: str, value: str, next_token: str) -> dict[str, Any]:
+    """Only the position comes from the token; what is listed is what was asked for."""
     try:
         job_id, created_at = json.loads(base64.urlsafe_b64decode(next_token.encode()))
         if not (_JOB_ID.fullmatch(job_id) and _MOMENT.fullmatch(created_at)):
@@ -656,4 +721,4 @@ def _page_start(upload_key: str, next_token: str) -> dict[str, Any]:
         raise InvalidRequest(
             "next_token is not valid. Send the one from the page before, unchanged.", field="next_token"
         ) from error
-    return {"id": {"S": job_id}, "created_at": {"N": created_at}, "upload_key": {"S": upload_key}}
+    return {"id": {"S": job_id}, "created_at": {"N": created_at}, name: {"S": value}}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,13 +16,14 @@ import pytest
 
 from audiojobs import clients
 from audiojobs.conversion import Conversion
-from audiojobs.job import Origin, Status
+from audiojobs.job import Job, Origin, Status, idempotent_job_id
 from audiojobs.links import hash_secret
-from tests.unit.cloud import Cloud, failing
-from tests.unit.gateway import BROWSER, DOMAIN, PUBLIC_URL, Answer, Api
-from tests.unit.samples import NOTICE, api_job, direct_job, linked
+from tests.unit.cloud import Cloud, answer_lost_once, failing
+from tests.unit.gateway import BROWSER, CALLER, DOMAIN, PUBLIC_URL, Answer, Api
+from tests.unit.samples import NOTICE, RESULT, SOURCE, api_job, direct_job, linked
 
 UNKNOWN = "0" * 32
+HTTP_OK = SimpleNamespace(status_code=200)
 
 
 def is_problem(answer: Answer, status: int, code: str, *, field: str | None = None) -> bool:
@@ -81,7 +84,7 @@ class TestCreate:
         assert cloud.job(document["id"]).upload_size_bytes == 1234
 
     def test_null_is_as_good_as_nothing(self, api: Api, cloud: Cloud) -> None:
-        names = ("size_bytes", "sample_rate", "bit_rate", "vbr_quality", "channels", "allow_partial")
+        names = ("reference", "size_bytes", "sample_rate", "bit_rate", "vbr_quality", "channels", "allow_partial")
 
         document = api.post("/jobs", {"filename": "song.wav", **dict.fromkeys(names)}).json()
 
@@ -139,6 +142,11 @@ class TestCreate:
             ({"filename": "a\x00.wav"}, "filename"),
             ({"filename": "\u202egpj.wav"}, "filename"),
             ('{"filename": "\\ud800"}', "filename"),
+            *(
+                ({"filename": "song.wav", "reference": reference}, "reference")
+                for reference in ("", "x" * 257, 7, True, ["a"], "a\nb", "a\x00", "\u202eb", "a\u2028")
+            ),
+            ('{"filename": "song.wav", "reference": "\\ud800"}', "reference"),
             ({"filename": "song.wav", "bitrate": 1}, "bitrate"),
             ({"filename": "song.wav", "id": UNKNOWN}, "id"),
             ({"filename": "song.wav", "x" * 9999: 1}, "x" * 100),
@@ -194,6 +202,180 @@ class TestCreate:
 
         assert is_problem(answer, 500, "internal-error")
         assert "nowhere" not in answer.body
+
+
+KEY = {"Idempotency-Key": "order-4711"}
+SONG = {"filename": "song.wav", "reference": "order 4711", "size_bytes": 44, "bit_rate": 128_000}
+
+
+class TestCreateAgain:
+    def test_the_same_call_with_the_same_key_finds_the_same_job(self, api: Api, cloud: Cloud) -> None:
+        first, second = (api.post("/jobs", SONG, headers=KEY) for _ in range(2))
+
+        assert (first.status, second.status) == (201, 201)
+        assert first.headers["Location"] == second.headers["Location"]
+        different = {"link", "upload"}
+        assert {name: value for name, value in first.json().items() if name not in different} == {
+            name: value for name, value in second.json().items() if name not in different
+        }
+        assert set(second.json()["upload"]) == set(first.json()["upload"])
+        assert clients.dynamodb().scan(TableName=cloud.jobs_table)["Count"] == 1
+
+    def test_each_answer_has_a_link_of_its_own_and_one_claim_wins(self, api: Api, cloud: Cloud) -> None:
+        paths = [path_of(api.post("/jobs", SONG, headers=KEY).json()["link"]) for _ in range(3)]
+        make_ready(cloud, paths[0])
+
+        assert len(set(paths)) == 3
+        assert [api.get(path).status for path in paths] == [200] * 3
+        assert [api.post(path).status for path in reversed(paths)] == [303, 410, 410]
+
+    def test_a_new_link_ends_all_of_them(self, api: Api, cloud: Cloud) -> None:
+        paths = [path_of(api.post("/jobs", SONG, headers=KEY).json()["link"]) for _ in range(2)]
+        job = make_ready(cloud, paths[0])
+
+        renewed = path_of(api.post(f"/jobs/{job.id}/link").json()["link"])
+
+        assert [api.get(path).status for path in [*paths, renewed]] == [404, 404, 200]
+
+    def test_the_record_holds_neither_key_nor_caller_nor_secret(self, api: Api, cloud: Cloud) -> None:
+        links = [api.post("/jobs", SONG, headers=KEY).json()["link"] for _ in range(2)]
+
+        item = json.dumps(cloud.item(links[0].rpartition("/")[2].partition(".")[0]))
+
+        assert not [text for text in ("order-4711", CALLER) if text in item]
+        assert not [link for link in links if link.rpartition(".")[2] in item]
+
+    @pytest.mark.parametrize(
+        ("first", "second", "is_same"),
+        [
+            (CALLER, "AIDAANOTHEREXAMPLE000", False),
+            ("AROAEXAMPLE:session-1", "AROAEXAMPLE:session-2", True),
+            ("AROAEXAMPLE:session", "AROAANOTHER:session", False),
+        ],
+        ids=["another user", "another session of a role", "another role"],
+    )
+    def test_a_key_belongs_to_its_caller(self, api: Api, first: str, second: str, is_same: bool) -> None:
+        ids = {
+            api.call("POST", "/jobs", body=SONG, headers=KEY, caller=caller).json()["id"] for caller in (first, second)
+        }
+
+        assert len(ids) == (1 if is_same else 2)
+
+    @pytest.mark.parametrize("caller", [None, ""])
+    def test_without_a_caller_there_is_no_key(self, api: Api, cloud: Cloud, caller: str | None) -> None:
+        answer = api.call("POST", "/jobs", body=SONG, headers=KEY, caller=caller)
+
+        assert is_problem(answer, 400, "invalid-request", field="Idempotency-Key")
+        assert clients.dynamodb().scan(TableName=cloud.jobs_table)["Count"] == 0
+
+    def test_without_a_key_each_call_makes_a_job(self, api: Api) -> None:
+        ids = {api.call("POST", "/jobs", body=SONG, caller=None).json()["id"] for _ in range(2)}
+
+        assert len(ids) == 2
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"filename": "other.wav"},
+            {"reference": None},
+            {"size_bytes": 45},
+            {"bit_rate": None},
+            {"channels": 1},
+        ],
+        ids=repr,
+    )
+    def test_another_job_with_the_same_key_is_refused(self, api: Api, cloud: Cloud, change: dict[str, Any]) -> None:
+        made = api.post("/jobs", SONG, headers=KEY).json()
+        before = cloud.item(made["id"])
+
+        answer = api.post("/jobs", {**SONG, **change}, headers=KEY)
+
+        assert is_problem(answer, 422, "idempotency-key-reused")
+        assert cloud.item(made["id"]) == before
+
+    @pytest.mark.parametrize(
+        ("status", "has_link", "has_upload"),
+        [
+            (Status.AWAITING_UPLOAD, True, True),
+            (Status.PROCESSING, True, False),
+            (Status.READY, True, False),
+            (Status.FAILED, True, True),
+            (Status.CLAIMED, False, False),
+            (Status.PURGED, False, False),
+            (Status.EXPIRED, False, False),
+        ],
+    )
+    def test_link_and_upload_are_there_while_they_are_of_use(
+        self, api: Api, cloud: Cloud, status: Status, has_link: bool, has_upload: bool
+    ) -> None:
+        job = replace(api_job(status, id=idempotent_job_id(CALLER, KEY["Idempotency-Key"])), filename="song.wav")
+        cloud.store.create(job)
+
+        answer = api.post("/jobs", {"filename": "song.wav"}, headers=KEY)
+
+        assert (answer.status, answer.json()["status"]) == (201, str(status))
+        assert (answer.json()["link"] is not None, answer.json()["upload"] is not None) == (has_link, has_upload)
+
+    def test_what_has_expired_gets_no_link(self, api: Api, cloud: Cloud) -> None:
+        job_id = idempotent_job_id(CALLER, KEY["Idempotency-Key"])
+        cloud.store.create(replace(api_job(Status.READY, id=job_id), expires_at=time.time()))
+
+        document = api.post("/jobs", {"filename": "song.wav"}, headers=KEY).json()
+
+        assert (document["status"], document["link"], document["upload"]) == ("expired", None, None)
+
+    def test_after_twenty_more_links_there_is_no_further_one(self, api: Api) -> None:
+        documents = [api.post("/jobs", SONG, headers=KEY).json() for _ in range(22)]
+
+        assert [document["link"] is not None for document in documents] == [True] * 21 + [False]
+        assert api.get(path_of(documents[0]["link"])).status == 200
+
+    def test_an_answer_of_dynamodb_that_was_lost_costs_no_link(self, api: Api) -> None:
+        api.post("/jobs", SONG, headers=KEY)
+
+        with answer_lost_once(clients.dynamodb(), "UpdateItem") as losses:
+            document = api.post("/jobs", SONG, headers=KEY).json()
+
+        assert losses
+        assert api.get(path_of(document["link"])).status == 200
+
+    @pytest.mark.parametrize("key", ["", " ", "a b", "ä", "x" * 256, "a\tb"], ids=repr)
+    def test_what_is_no_key_is_refused(self, api: Api, key: str) -> None:
+        answer = api.post("/jobs", SONG, headers={"Idempotency-Key": key})
+
+        assert is_problem(answer, 400, "invalid-request", field="Idempotency-Key")
+
+
+def path_of(link: str) -> str:
+    return urlsplit(link).path.removeprefix("/v1")
+
+
+def make_ready(cloud: Cloud, path: str) -> Job:
+    """The job behind a link, as a conversion would leave it."""
+    job = cloud.job(path.rpartition("/")[2].partition(".")[0])
+    now = time.time()
+    cloud.store.begin(job, now=now, holder="h", request_id="r", lease_expires_at=now + 900)
+    return cloud.store.complete(
+        job.id,
+        now=now,
+        holder="h",
+        source=SOURCE,
+        result=RESULT,
+        warnings=(),
+        expires_at=now + 3600,
+        lease_expires_at=now,
+        secret_hash=None,
+    )
+
+
+class TestReference:
+    @pytest.mark.parametrize("reference", ["order 4711", "ä \U0001f3b5 漢", "x" * 256, " ", "../../etc"], ids=repr)
+    def test_it_is_kept_as_it_was_given(self, api: Api, reference: str) -> None:
+        made = api.post("/jobs", {"filename": "song.wav", "reference": reference}).json()
+
+        assert made["reference"] == reference
+        assert api.get(f"/jobs/{made['id']}").json()["reference"] == reference
+        assert [job["id"] for job in api.get("/jobs", reference=reference).json()["jobs"]] == [made["id"]]
 
 
 class TestLinkAddress:
@@ -279,6 +461,11 @@ class TestList:
             ({}, "upload_key"),
             ({"upload_key": ""}, "upload_key"),
             ({"upload_key": "ä" * 513}, "upload_key"),
+            *(({"reference": text}, "reference") for text in ("", "x" * 257, "a\nb")),
+            ({"upload_key": "k", "reference": "r"}, "reference"),
+            *(({"status": text}, "status") for text in ("", "READY", "done", "ready ")),
+            ({"reference": "r", "status": "done"}, "status"),
+            ({"status": "ready", "next_token": "x"}, "next_token"),
             *(({"upload_key": "k", "limit": limit}, "limit") for limit in ("", "0", "101", "-1", "1.5", "²", "1e1")),
             ({"upload_key": "k", "next_token": "x"}, "next_token"),
         ],
@@ -286,6 +473,82 @@ class TestList:
     )
     def test_what_is_wrong_is_named(self, api: Api, query: dict[str, str], field: str) -> None:
         assert is_problem(api.call("GET", "/jobs", query=query), 400, "invalid-request", field=field)
+
+    @pytest.mark.parametrize("query", [{"reference": "order 4711"}, {"status": "ready"}], ids=repr)
+    def test_jobs_of_a_reference_or_in_a_state_come_newest_first_page_by_page(
+        self, api: Api, cloud: Cloud, query: dict[str, str]
+    ) -> None:
+        jobs = [api_job(Status.READY, reference="order 4711", created_at=1_800_000_000.0 + n) for n in range(3)]
+        others = [api_job(Status.FAILED, reference="order"), direct_job(Status.FAILED)]
+        for job in [*jobs, *others]:
+            cloud.store.create(job)
+
+        first = api.call("GET", "/jobs", query={"limit": "2", **query}).json()
+        further = {"limit": "2", "next_token": first["next_token"]}
+        second = api.call("GET", "/jobs", query={**further, **query}).json()
+
+        assert first["jobs"] == [jobs[2].as_json(), jobs[1].as_json()]
+        assert second == {"jobs": [jobs[0].as_json()], "next_token": None}
+
+    def test_a_state_narrows_a_list(self, api: Api, cloud: Cloud) -> None:
+        jobs = {status: api_job(status, reference="r", upload_key="k") for status in (Status.READY, Status.FAILED)}
+        for job in jobs.values():
+            cloud.store.create(job)
+
+        lists = [
+            api.call("GET", "/jobs", query={"status": "failed", name: value}).json()["jobs"]
+            for name, value in (("reference", "r"), ("upload_key", "k"))
+        ]
+
+        assert lists == [[jobs[Status.FAILED].as_json()]] * 2
+
+    def test_a_state_that_is_over_by_time_alone_is_left_out(self, api: Api, cloud: Cloud) -> None:
+        cloud.store.create(api_job(Status.READY, expires_at=1.0))
+
+        assert api.get("/jobs", status="ready").json()["jobs"] == []
+
+    def test_a_page_of_a_hundred_comes_whole(self, api: Api, cloud: Cloud) -> None:
+        for _ in range(100):
+            cloud.store.create(api_job(Status.READY))
+
+        assert len(api.get("/jobs", status="ready", limit="100").json()["jobs"]) == 100
+
+    def test_what_the_index_still_has_but_the_table_has_not_is_left_out(self, api: Api) -> None:
+        with listed_ids(UNKNOWN):
+            answer = api.get("/jobs", status="ready")
+
+        assert answer.json() == {"jobs": [], "next_token": None}
+
+
+@contextmanager
+def listed_ids(*job_ids: str) -> Iterator[None]:
+    """Indexes answer with these ids, as one that is behind the table may."""
+
+    def answer(**_: Any) -> Any:
+        return HTTP_OK, {"Items": [{"id": {"S": job_id}} for job_id in job_ids]}
+
+    events: Any = clients.dynamodb().meta.events
+    events.register("before-call.dynamodb.Query", answer)
+    try:
+        yield
+    finally:
+        events.unregister("before-call.dynamodb.Query", answer)
+
+
+class TestRetryAfter:
+    @pytest.mark.parametrize(
+        ("status", "seconds"), [(Status.AWAITING_UPLOAD, "15"), (Status.PROCESSING, "3"), (Status.FAILED, None)]
+    )
+    @pytest.mark.parametrize("headers", [{}, BROWSER], ids=["script", "browser"])
+    def test_what_is_not_ready_says_when_to_ask_again(
+        self, api: Api, cloud: Cloud, status: Status, seconds: str | None, headers: dict[str, str]
+    ) -> None:
+        job, token = linked(api_job(status))
+        cloud.store.create(job)
+
+        answers = [api.post(f"/d/{token}", headers=headers), api.post(f"/jobs/{job.id}/link", headers=headers)]
+
+        assert [(answer.status, answer.headers.get("Retry-After")) for answer in answers] == [(409, seconds)] * 2
 
 
 class TestRenewLink:

@@ -17,11 +17,12 @@ TEMPLATE = templates.load(Path(__file__).resolve().parents[3] / "template.yaml")
 API: dict[str, Any] = TEMPLATE["Resources"]["RestApi"]["Properties"]
 CONTRACT = openapi("https://audio.example.com/v1")
 
-every_kind = pytest.mark.parametrize("kind", ["DEFAULT_4XX", "DEFAULT_5XX"])
+KINDS = ["DEFAULT_4XX", "DEFAULT_5XX", "THROTTLED"]
+every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def test_no_kind_is_answered_otherwise() -> None:
-    assert set(API["GatewayResponses"]) == {"DEFAULT_4XX", "DEFAULT_5XX"}
+    assert set(API["GatewayResponses"]) == set(KINDS)
 
 
 @every_kind
@@ -29,9 +30,8 @@ def test_its_headers_are_those_of_every_answer(kind: str) -> None:
     headers = API["GatewayResponses"][kind]["ResponseParameters"]["Headers"]
 
     expected = {name: value for name, value in SECURITY_HEADERS.items() if name != "Vary"}
-    assert headers == {
-        name: f"'{value}'" for name, value in {**expected, "Content-Type": "application/problem+json"}.items()
-    }
+    expected |= {"Content-Type": "application/problem+json"} | ({"Retry-After": "1"} if kind == "THROTTLED" else {})
+    assert headers == {name: f"'{value}'" for name, value in expected.items()}
 
 
 @every_kind
@@ -44,7 +44,7 @@ def test_its_bodies_are_problem_documents_of_the_contract(kind: str) -> None:
     assert "$" not in json.dumps(document)
     schema = {"$ref": "#/components/schemas/Refusal", "components": CONTRACT["components"]}
     Draft202012Validator(schema).validate(document)
-    assert document["type"] == {"DEFAULT_4XX": "request-refused", "DEFAULT_5XX": "internal-error"}[kind]
+    assert document["type"] == ("internal-error" if kind == "DEFAULT_5XX" else "request-refused")
 
 
 @every_kind
@@ -63,3 +63,4 @@ def test_the_contract_tells_of_both() -> None:
     for path, item in CONTRACT["paths"].items():
         for method in item.keys() - {"parameters"}:
             assert {"429", "502", "504"} <= item[method]["responses"].keys(), f"{method} {path}"
+            assert "Retry-After" in item[method]["responses"]["429"]["headers"]

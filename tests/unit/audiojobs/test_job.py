@@ -161,6 +161,8 @@ def test_the_json_has_the_documented_fields_and_none_that_opens_a_link() -> None
     job = api_job(
         Status.READY,
         secret_hash="f" * 64,
+        more_secret_hashes=frozenset({"e" * 64}),
+        reference="order 4711",
         created_at=1_769_860_800.75,
         updated_at=1_769_860_801.0,
         expires_at=1_769_947_200.0,
@@ -173,6 +175,7 @@ def test_the_json_has_the_documented_fields_and_none_that_opens_a_link() -> None
         "id": job.id,
         "status": "ready",
         "filename": "song.wav",
+        "reference": "order 4711",
         "created_at": "2026-01-31T12:00:00Z",
         "updated_at": "2026-01-31T12:00:01Z",
         "expires_at": "2026-02-01T12:00:00Z",

@@ -59,7 +59,9 @@ RUN_BY = {
     ("README.md", "With curl"): ("tests/e2e/test_readme_session.py", '"With curl"'),
     ("README.md", "Deploy to AWS"): ("tests/runtime/test_sam_deploy.py", "## Deploy to AWS"),
     ("CONTRIBUTING.md", "Set up"): (".github/workflows/ci.yml", "make test"),
-    ("docs/clients.md", "With other clients"): ("tests/e2e/test_upload_clients.py", '"With other clients"'),
+    ("docs/clients.md", "To the presigned URL"): ("tests/e2e/test_clients.py", '"To the presigned URL"'),
+    ("docs/clients.md", "Into the upload bucket"): ("tests/e2e/test_clients.py", '"Into the upload bucket"'),
+    ("docs/clients.md", "Claiming a link"): ("tests/e2e/test_clients.py", '"Claiming a link"'),
     ("docs/sam-local.md", "Commands"): ("tests/sam_local/__main__.py", '"sam-local.md"'),
 }
 """What runs the commands below a heading, and how it names them. `make test-sam-local` runs those of sam-local.md."""

@@ -422,6 +422,37 @@ class TestFaultsOfTheFile:
         assert service.engine.runs == 0
         assert service.announced() == ["Job Failed"]
 
+    def test_a_reference_too_long_to_be_found_again_fails_the_job(self, service: Service) -> None:
+        service.cloud.upload(KEY, b"sound", reference="x" * 257)
+
+        failed = service.outcome(KEY).job
+
+        assert (failed.status, failed.error and failed.error.code) == (Status.FAILED, "invalid-request")
+
+    @pytest.mark.parametrize(
+        ("given", "kept"),
+        [
+            ("order 4711", "order 4711"),
+            ("=?UTF-8?B?w6QgZsO8cg==?=", "ä für"),
+            ("=?UTF-8?Q?a=0Ab=E2=80=AEc?=", "a_b_c"),
+            ("=?no-such-set?B?w6Q=?=", "=?no-such-set?B?w6Q=?="),
+            ("=?UTF-8?B?x?=", "=?UTF-8?B?x?="),
+            ("x" * 256, "x" * 256),
+            ("", None),
+        ],
+        ids=repr,
+    )
+    def test_the_reference_of_a_direct_upload_is_on_job_and_event(
+        self, service: Service, given: str, kept: str | None
+    ) -> None:
+        service.cloud.upload(KEY, b"sound", reference=given)
+
+        job = service.outcome(KEY).job
+
+        assert job.status is Status.READY
+        assert service.cloud.job(job.id).reference == kept
+        assert service.cloud.announcements()[-1]["detail"]["job"]["reference"] == kept
+
     def test_metadata_on_an_upload_of_an_api_job_does_not_count(self, service: Service) -> None:
         job = service.create(conversion=Conversion(channels=1))
         service.cloud.upload(job.upload_key, b"sound", bit_rate="fast")

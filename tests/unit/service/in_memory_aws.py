@@ -410,6 +410,13 @@ class _Parser:
             operand = self._operand()
             self._next(")")
             return lambda item, names, values: (operand(item, names, values) is not None) is wanted
+        if self._is_next("contains"):
+            self._next("(")
+            members = self._operand()
+            self._next(",")
+            member = self._operand()
+            self._next(")")
+            return lambda item, names, values: _contains(members(item, names, values), member(item, names, values))
         left = self._operand()
         if self._is_next("IN"):
             self._next("(")
@@ -433,6 +440,11 @@ class _Parser:
             otherwise = self._operand()
             self._next(")")
             return lambda item, names, values: path(item, names, values) or otherwise(item, names, values)
+        if token == "size":
+            self._next("(")
+            measured = self._operand()
+            self._next(")")
+            return lambda item, names, values: _size(measured(item, names, values))
         if token.startswith(":"):
             return lambda _item, _names, values: values[token]
         if token.startswith("#"):
@@ -469,6 +481,15 @@ def _compare(comparison: str, left: Value, right: Value) -> bool:
     return _COMPARISONS[comparison](left_value, right_value)
 
 
+def _contains(members: Value, member: Value) -> bool:
+    return bool(members and member and member["S"] in members.get("SS", ()))
+
+
+def _size(value: Value) -> Value:
+    """Of a set of strings, or a string in ASCII."""
+    return {"N": str(len(next(iter(value.values()))))} if value else None
+
+
 def _set(name: str, operand: Operand) -> Callable[..., None]:
     def step(before: Item, after: dict[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> None:
         after[names.get(name, name)] = operand(before, names, values)
@@ -478,9 +499,12 @@ def _set(name: str, operand: Operand) -> Callable[..., None]:
 
 def _add(name: str, operand: Operand) -> Callable[..., None]:
     def step(before: Item, after: dict[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> None:
-        number = operand(before, names, values) or {}
-        there = before.get(names.get(name, name), {"N": "0"})
-        after[names.get(name, name)] = {"N": str(Decimal(there["N"]) + Decimal(number["N"]))}
+        added = operand(before, names, values) or {}
+        there = before.get(names.get(name, name))
+        if "SS" in added:
+            after[names.get(name, name)] = {"SS": sorted({*(there or {"SS": ()})["SS"], *added["SS"]})}
+        else:
+            after[names.get(name, name)] = {"N": str(Decimal(there["N"] if there else 0) + Decimal(added["N"]))}
 
     return step
 

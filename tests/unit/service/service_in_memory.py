@@ -222,8 +222,8 @@ class Service:
             clock=self.clock,
         ).run()
 
-    def create(self) -> CreatedJob:
-        return self.jobs.create(JobRequest("song.wav", None, Conversion()))
+    def create(self, key: str | None = None) -> CreatedJob:
+        return self.jobs.create(JobRequest("song.wav", None, Conversion()), caller="caller", key=key)
 
     def claim(self, token: str, key: str | None = None) -> Claim:
         return self.links.claim(token, key=key)

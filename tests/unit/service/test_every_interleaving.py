@@ -91,6 +91,10 @@ def unannounced(machine: Jobs) -> None:
     jump(machine, "lease_expires_at", 301)
 
 
+def nothing(_machine: Jobs) -> None:
+    """There is no job yet."""
+
+
 def parts_sent(machine: Jobs) -> None:
     machine.begin_an_upload_in_parts(0, FILE, True, 100, GOES)
 
@@ -113,6 +117,7 @@ def parts_expired(machine: Jobs) -> None:
 BEGINNINGS: dict[str, Act] = {
     act.__name__: act
     for act in (
+        nothing,
         uploaded,
         uploaded_directly,
         ready,
@@ -138,6 +143,7 @@ def upload_again(machine: Jobs) -> None:
 
 
 WORKS: dict[str, Act] = {
+    "create again": lambda machine: machine.create_a_job_with_a_key(WAITS),
     "claim": lambda machine: machine.claim(0, False, None, WAITS),
     "claim with a key": lambda machine: machine.claim(0, False, "a" * 32, WAITS),
     "renew": lambda machine: machine.renew_a_link(0, WAITS),
@@ -157,7 +163,9 @@ def can_begin(machine: Jobs, work: str) -> bool:
         case "claim" | "claim with a key":
             return bool(machine.world.tokens)
         case "delete":
-            return not machine.world.deleted
+            return bool(machine.aws.items) and not machine.world.deleted
+        case "renew" | "upload again":
+            return bool(machine.aws.items)
         case "event":
             return bool(machine.world.events)
         case "purge":
@@ -197,7 +205,8 @@ def replay(beginning: str, works: tuple[str, str], path: tuple[Step, ...]) -> tu
     """The state at the end of a path; ``None`` if a work can't begin there."""
     machine = Jobs()
     machine.world.service.keep_originals = False
-    machine.create_a_job(GOES)
+    if beginning != "nothing":
+        machine.create_a_job_with_a_key(GOES)
     BEGINNINGS[beginning](machine)
     tasks: list[Task] = []
     for number, work in enumerate(works):
@@ -262,6 +271,23 @@ def explore(beginning: str, works: tuple[str, str], faults: tuple[Fault, ...], u
 
 
 PAIRS = list(itertools.combinations_with_replacement(WORKS, 2))
+
+
+SAMPLE = [
+    ("nothing", ("create again", "create again")),
+    ("uploaded", ("create again", "event")),
+    ("ready", ("create again", "claim")),
+    ("ready", ("create again", "renew")),
+    ("ready", ("claim", "claim with a key")),
+    ("ready_and_expired", ("claim", "sweep")),
+    ("claimed", ("purge", "sweep")),
+    ("corrected", ("event", "sweep")),
+]
+
+
+@pytest.mark.parametrize(("beginning", "works"), SAMPLE, ids=repr)
+def test_a_sample_of_two_works_without_a_fault(beginning: str, works: tuple[str, str]) -> None:
+    assert explore(beginning, works, ()).ends
 
 
 @pytest.mark.long

@@ -158,6 +158,32 @@ def create() -> Work:
     return Work(lambda _: None, lambda service, _: service.create(), check)
 
 
+def create_with_a_key() -> Work:
+    """However often it is asked for, there is one job, and the link of the last answer opens it."""
+
+    def check(service: Service, _: None) -> None:
+        again = service.create("order 4711")
+        assert list(service.aws.items) == [again.job.id]
+        assert again.upload
+        assert service.links.look(f"{again.job.id}.{again.secret}") == again.job
+
+    return Work(lambda _: None, lambda service, _: service.create("order 4711"), check)
+
+
+def create_again() -> Work:
+    def check(service: Service, first: str) -> None:
+        again = service.create("order 4711")
+        assert list(service.aws.items) == [again.job.id]
+        for token in (first, f"{again.job.id}.{again.secret}"):
+            assert service.links.look(token) == again.job, "no link is dead because somebody asked again"
+
+    def prepare(service: Service) -> str:
+        created = service.create("order 4711")
+        return f"{created.job.id}.{created.secret}"
+
+    return Work(prepare, lambda service, _: service.create("order 4711"), check)
+
+
 def claim(key: str | None = "k" * 32) -> Work:
     """With a key, as the page and the example client claim."""
 
@@ -427,6 +453,8 @@ WORKS = {
     "API job, parts of another upload": conversion(b"sound", Origin.API, with_parts=True),
     "upload that vanished": vanished(),
     "create": create(),
+    "create with a key": create_with_a_key(),
+    "create again": create_again(),
     "claim": claim(),
     "claim without a key": claim(key=None),
     "delete": delete(),

@@ -51,6 +51,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     ),
     "announced": lambda store, job, name, **_: store.end_announcement(job.id, holder=name),
     "renew": lambda store, job, now, secret, **_: store.renew_link(job.id, now=now, secret_hash=secret or "2" * 64),
+    "add": lambda store, job, now, secret, **_: store.add_link(job.id, now=now, secret_hash=secret or "2" * 64),
     "claim": lambda store, job, now, until, secret, **_: store.claim(
         job.id, now=now, secret_hash=secret or "", purge_at=until
     ),
@@ -149,7 +150,9 @@ def answer_of(call: Callable[[], Any]) -> Any:
         return error.code
 
 
-@pytest.mark.parametrize("expression", ["a", "a = ", "(a = :b", "a = :b)", "a LIKE :b", "NOT a = :b", "size(a) > :b"])
+@pytest.mark.parametrize(
+    "expression", ["a", "a = ", "(a = :b", "a = :b)", "a LIKE :b", "NOT a = :b", "begins_with(a, :b)"]
+)
 def test_a_condition_that_is_not_understood_is_no_condition(expression: str) -> None:
     with pytest.raises((ValueError, KeyError)):
         condition(expression)({"a": {"N": "1"}}, {}, {":b": {"N": "1"}})

@@ -29,6 +29,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from api.jobs import CreatedJob
 from audiojobs.announcements import DETAIL_TYPES
 from audiojobs.errors import AudioJobError
 from audiojobs.job import RETRY_GRACE_SECONDS, Job, Origin, Status, api_job_id, direct_job_id
@@ -85,6 +86,11 @@ class Broken(BaseException):
     """A promise. The code under test catches what is wrong with a conversion, but not this."""
 
 
+def _secret_hashes(job: Job) -> set[str | None]:
+    """Of all links that open a job."""
+    return {job.secret_hash, *(job.more_secret_hashes or ())}
+
+
 def _is_failed(task: Task) -> bool:
     """Whether an invocation ended with an error that it may end with."""
     if task.error is not None and not isinstance(task.error, (AudioJobError, Killed)):
@@ -132,6 +138,7 @@ class World:
     twins: set[str] = field(default_factory=set)
     records_gone: set[str] = field(default_factory=set)
     holders: dict[str, Task | None] = field(default_factory=dict)
+    keyed: bool = False
     senders: list[Sender] = field(default_factory=list)
     giving_up: set[Task | None] = field(default_factory=set)
     requests_made: int = 0
@@ -170,6 +177,20 @@ class Jobs(RuleBasedStateMachine):
     @rule(plan=plans(1))
     def create_a_job(self, plan: Any) -> None:
         self._start(self.service.create, plan)
+
+    @precondition(lambda self: self.world.keyed or sum(job.origin is Origin.API for job in self._jobs()) < 2)
+    @rule(plan=plans(3))
+    def create_a_job_with_a_key(self, plan: Any) -> None:
+        """For the first time, or again."""
+        self.world.keyed = True
+
+        def create() -> CreatedJob:
+            created = self.service.create("order 4711")
+            if created.secret:
+                assert hash_secret(created.secret) in _secret_hashes(self.parsed[created.job.id]), "a dead link"
+            return created
+
+        self._start(create, plan)
 
     @rule(pick=picks, data=st.sampled_from([b"sound", b"other sound", b"pass", b"corrupt"]), quality=st.booleans())
     def upload(self, pick: int, data: bytes, quality: bool) -> None:
@@ -464,7 +485,9 @@ class Jobs(RuleBasedStateMachine):
         assert self.aws.in_parts == {}, "parts were left"
 
     def _check_end(self, job: Job) -> None:
-        delivered = any(event.key == job.upload_key for event in self.world.delivered)
+        delivered = any(
+            event.key == job.upload_key and (event.created_at or 0) >= job.created_at for event in self.world.delivered
+        )
         upload = self.aws.objects.get((UPLOADS, job.upload_key))
         match job.status:
             case Status.AWAITING_UPLOAD:
@@ -543,8 +566,9 @@ class Jobs(RuleBasedStateMachine):
         for call in [call for call in world.calls if call.has_ended]:
             world.calls.remove(call)
             _is_failed(call)
-            if hasattr(call.result, "secret"):
-                world.tokens[call.result.job.id] = [f"{call.result.job.id}.{call.result.secret}"]
+            if isinstance(call.result, CreatedJob) and call.result.secret:
+                token = f"{call.result.job.id}.{call.result.secret}"
+                world.tokens.setdefault(call.result.job.id, []).append(token)
         for request in [request for request in world.requests if request.task and request.task.has_ended]:
             attempt, request.task = request.task, None
             assert attempt is not None
@@ -579,7 +603,9 @@ class Jobs(RuleBasedStateMachine):
         self.service.now = max(self.service.now, moment)
         for job_id in [job.id for job in self._jobs() if job.delete_at <= self.service.now]:
             self.world.records_gone.add(job_id)
-            for where in (self.aws.items, self.seen, self.parsed):
+            self.world.deleted.discard(job_id)
+            remembered: list[dict[str, Any]] = [self.aws.items, self.seen, self.parsed]
+            for where in (*remembered, self.world.tokens, self.world.granted):
                 where.pop(job_id, None)
         for place, stored in list(self.aws.objects.items()):
             if stored.last_modified.timestamp() + 2 * DAY <= self.service.now:
@@ -635,8 +661,17 @@ class Jobs(RuleBasedStateMachine):
         if before and after.multipart and before.multipart != after.multipart:
             assert before.awaits_upload, "parts for a job that has its file"
             assert now < before.expires_at, "parts for a job that is over"
-        if before and replace(before, sweep_at=after.sweep_at, multipart=after.multipart) == after:
-            return  # taken by a sweep; or by who sends parts
+        alike = before and replace(
+            before,
+            sweep_at=after.sweep_at,
+            multipart=after.multipart,
+            more_secret_hashes=after.more_secret_hashes,
+        )
+        if before and alike == after:
+            added = _secret_hashes(after) - _secret_hashes(before)
+            assert not added or now < before.expires_at, "a link of an expired job was added"
+            assert _secret_hashes(before) <= _secret_hashes(after), "a link died because a job was asked for again"
+            return  # taken by a sweep; or by who sends parts; or asked for again
         if before and after.status is Status.PROCESSING:
             if before.status is Status.AWAITING_UPLOAD:
                 assert self._was_uploaded_in_time(before), "an upload that came too late"
@@ -649,7 +684,7 @@ class Jobs(RuleBasedStateMachine):
                 assert before.lease_request_id == after.lease_request_id or self._has_ended(before), "still at work"
         if before and before.lease_holder == after.lease_holder:
             assert before.attempts == after.attempts, "one attempt is counted once"
-            if before.secret_hash != after.secret_hash and after.status is before.status:
+            if _secret_hashes(before) != _secret_hashes(after) and after.status is before.status:
                 assert now < before.expires_at, "the link of an expired job was renewed"
         elif before and before.status is after.status and after.status in (Status.READY, Status.FAILED):
             assert not before.announced, "announced once more"
@@ -658,7 +693,7 @@ class Jobs(RuleBasedStateMachine):
         if before and before.status is Status.PROCESSING and before.lease_holder == after.lease_holder:
             assert after.status is Status.PURGED or self.world.holders[before.lease_holder or ""] is task, "not its job"
         if before and before.status is Status.READY and after.status is Status.CLAIMED:
-            assert self.world.secrets[task] == before.secret_hash, "a link that was replaced works no more"
+            assert self.world.secrets[task] in _secret_hashes(before), "a link that was replaced works no more"
         if before and before.status in (Status.CLAIMED, Status.PURGED):
             assert before.lease_holder == after.lease_holder, "whose claim it was is forgotten"
         match after.status:
@@ -722,8 +757,11 @@ class Jobs(RuleBasedStateMachine):
         return job.status in (Status.READY, Status.CLAIMED, Status.PURGED, Status.EXPIRED)
 
     def _was_uploaded_in_time(self, job: Job, stored: StoredObject | None = None) -> bool:
+        """Of no earlier job of the same key; but events from before all that AWS may still deliver count as new."""
         return any(
-            event.created_at is not None and event.created_at < job.expires_at
+            event.created_at is not None
+            and (job.created_at <= event.created_at or event.created_at <= self.service.now - 15 * DAY)
+            and event.created_at < job.expires_at
             for event, uploaded in self.world.objects.items()
             if event.key == job.upload_key and (stored is None or uploaded is stored)
         )
