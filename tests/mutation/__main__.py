@@ -93,6 +93,7 @@ def main(arguments: Sequence[str]) -> int:
     ends_at = time.monotonic() + 60 * chosen.minutes
     with _runner(python, coverage.modules) as runner:
         trial = Trial(coverage, chosen.tests, runner)
+        trial.check()
         for mutant in mutants:
             if time.monotonic() > ends_at:
                 print(f"The time is over after {len(verdicts)} of {len(mutants)} mutants.")
@@ -188,6 +189,12 @@ class Trial:
     runner: subprocess.Popen[str]
     trusted: set[str] = field(default_factory=set)
     distrusted: set[str] = field(default_factory=set)
+
+    def check(self) -> None:
+        """Without any change, some tests pass."""
+        quick = sorted(self.coverage.seconds, key=lambda test: self.coverage.seconds[test])[:10]
+        if self._run(quick)["outcome"] != "passed":
+            raise SystemExit("Tests that passed fail in a process that is forked.")
 
     def judge(self, mutant: MutationSpec) -> Verdict:
         file = Path(mutant.module_path)

@@ -66,4 +66,4 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _is_from_elsewhere(name: str, module: object) -> bool:
     file = getattr(module, "__file__", None)
-    return bool(file) and not Path(str(file)).is_relative_to(Path.cwd()) and not name.startswith("_")
+    return bool(file) and not Path(str(file)).is_relative_to(Path.cwd()) and name != "__main__"
