@@ -62,13 +62,13 @@ def _are_one_recording(tracks: list[dict[str, Any]]) -> bool:
         return False
     kinds = {(track.get("codec_name"), track.get("sample_rate"), str(track.get("channels"))) for track in tracks}
     languages = {_language(track) for track in tracks}
-    lengths = [_seconds(track) for track in tracks]
+    lengths = [seconds for track in tracks if (seconds := _seconds(track)) is not None]
     return (
         len(kinds) == 1
         and next(iter(kinds))[2] == "1"
         and len(languages) == 1
-        and None not in lengths
-        and max(filter(None, lengths), default=0.0) - min(filter(None, lengths), default=0.0) <= _SAME_LENGTH_SECONDS
+        and len(lengths) == len(tracks)
+        and max(lengths) - min(lengths) <= _SAME_LENGTH_SECONDS
     )
 
 
