@@ -194,11 +194,12 @@ def _look_behind(read: Reader, size_bytes: int, form: WaveFormat, data: Chunk, o
         at = chunk.offset - _CHUNK_HEADER_BYTES
         if chunk.name in _MAGICS and read(at + 8, 4) == b"WAVE":
             return Behind(left_out_bytes / byte_rate + _joined_seconds(read, size_bytes, at), is_sound=False)
-        if not _is_chunk_header(read(at, 8), size_bytes - at, order):
+        is_data = chunk.name == b"data"  # which may be cut off
+        if not is_data and not _is_chunk_header(read(at, 8), size_bytes - at, order):
             is_long_enough = (size_bytes - at) / byte_rate >= _STRAY_SECONDS
             is_sound = at == position and is_long_enough and not _is_padding_or_tag(read, at, size_bytes)
             return Behind(left_out_bytes / byte_rate, is_sound=is_sound)
-        if chunk.name == b"data":  # ffmpeg stops at the end of the first one
+        if is_data:  # ffmpeg stops at the end of the first one
             left_out_bytes += min(chunk.size, size_bytes - chunk.offset)
     return Behind(left_out_bytes / byte_rate, is_sound=False)
 
