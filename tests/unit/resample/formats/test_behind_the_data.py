@@ -134,5 +134,11 @@ class TestWave64:
 
         assert (declared.sample_frames, round(declared.left_out_seconds, 3)) == (1000, left_out)
 
+    def test_no_data_but_something_behind(self) -> None:
+        tail = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+        content = _w64(b"") + b"junk" + tail + struct.pack("<Q", 24 + 800) + self.SOUND[:800]
+
+        assert of(content, W64).sample_frames == 0
+
     def test_zeros(self) -> None:
         assert self.declared(bytes(48_000 * 4)).left_out_seconds == 0.0
