@@ -9,12 +9,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from samtranslator.yaml_helper import yaml_parse
 
 from operate.deploy_questions import SAMCONFIG, answers_so_far, default_answers
+
+TEMPLATE = Path(__file__).resolve().parents[1] / "template.yaml"
+JOBS_TABLE = "JobsTable"
 
 CONCURRENCY_QUOTA = "L-B99A9384"
 ALWAYS_UNRESERVED = 10
@@ -31,12 +36,13 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Account:
-    """The account and region that is deployed to."""
+    """The account and region that is deployed to; `indexes` are those that the table is to have."""
 
     region: str
     stack_name: str
     parameters: Mapping[str, str]
     client: Callable[[str], Any] = field(default=lambda _: None)
+    indexes: frozenset[str] = frozenset()
 
     def status(self) -> str:
         """The stack's status, or "" where there is none."""
@@ -57,8 +63,7 @@ class Account:
     def findings(self, *, is_new: bool) -> Iterator[str]:
         """What will hurt, a sentence each. `is_new` says that there is no such stack yet."""
         looks = [self._concurrency]
-        if is_new:
-            looks += [self._buckets, self._log_groups, self._dashboards]
+        looks += [self._buckets, self._log_groups, self._dashboards] if is_new else [self._indexes]
         for look in looks:
             try:
                 yield from look()
@@ -110,6 +115,28 @@ class Account:
         if there >= FREE_DASHBOARDS:
             yield f"The account has {there} dashboards: one more costs 3 USD a month. Dashboard=false makes none."
 
+    def _indexes(self) -> Iterator[str]:
+        """CloudFormation adds or removes one index of a table at a time, and rolls an update back that has more."""
+        resources = self.client("cloudformation").describe_stack_resources(
+            StackName=self.stack_name, LogicalResourceId=JOBS_TABLE
+        )
+        table = resources["StackResources"][0]["PhysicalResourceId"]
+        described = self.client("dynamodb").describe_table(TableName=table)["Table"]
+        there = {index["IndexName"] for index in described.get("GlobalSecondaryIndexes", [])}
+        changed = sorted(there ^ self.indexes)
+        if len(changed) > 1:
+            yield (
+                f"The update will be rolled back: the indexes {', '.join(changed)} of the table change, and"
+                " CloudFormation changes one at a time. When the stack's jobs are over, delete it, and deploy anew:"
+                " docs/deploy.md."
+            )
+
+
+def template_indexes(template: Path = TEMPLATE) -> frozenset[str]:
+    """The names of the table's indexes in the template that will be deployed."""
+    table = yaml_parse(template.read_text(encoding="utf-8"))["Resources"][JOBS_TABLE]
+    return frozenset(index["IndexName"] for index in table["Properties"]["GlobalSecondaryIndexes"])
+
 
 def prepare(account: Account, ask: Ask | None, say: Say) -> bool:
     """Say what will hurt. Returns whether the deployment can begin; `ask` is None where nobody can answer."""
@@ -131,7 +158,13 @@ def main(environment: str) -> int:
     answers = answers_so_far(SAMCONFIG.read_text(), environment, default_answers())
     region = answers["region"]
     session = boto3.Session()
-    account = Account(region, answers["stack_name"], answers, lambda name: session.client(name, region_name=region))  # type: ignore[call-overload]
+    account = Account(
+        region,
+        answers["stack_name"],
+        answers,
+        lambda name: session.client(name, region_name=region),  # type: ignore[call-overload]
+        template_indexes(),
+    )
     try:
         ready = prepare(account, input if sys.stdin.isatty() else None, print)
     except (ClientError, BotoCoreError) as error:

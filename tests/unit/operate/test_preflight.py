@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from operate.preflight import Account, prepare
+from operate.preflight import Account, prepare, template_indexes
+
+INDEXES = frozenset({"by-name", "by-date", "by-place"})
 
 
 def error(code: str, status: int, message: str = "") -> ClientError:
@@ -25,11 +27,20 @@ class Aws:
         self.groups: list[str] = state.get("groups", [])
         self.dashboards: int = state.get("dashboards", 0)
         self.deleted: list[str] = []
+        self.indexes: frozenset[str] = frozenset(state.get("indexes", INDEXES))
 
     def describe_stacks(self, **_: Any) -> Any:
         if not self.stack:
             raise error("ValidationError", 400, "Stack with id audio-resampler does not exist")
         return {"Stacks": [{"StackStatus": self.stack}]}
+
+    def describe_stack_resources(self, **_: Any) -> Any:
+        return {"StackResources": [{"PhysicalResourceId": "jobs"}]}
+
+    def describe_table(self, **request: Any) -> Any:
+        assert request == {"TableName": "jobs"}
+        indexes = [{"IndexName": name} for name in self.indexes]
+        return {"Table": {"GlobalSecondaryIndexes": indexes} if indexes else {}}
 
     def delete_stack(self, **request: Any) -> None:
         self.deleted.append(request["StackName"])
@@ -66,7 +77,7 @@ def prepared(aws: Aws, *typed: str, terminal: bool = True, **parameters: str) ->
     """Whether the deployment can begin, and all that was said."""
     said: list[str] = []
     answers = list(typed)
-    account = Account("eu-central-1", "audio-resampler", parameters, lambda _: aws)
+    account = Account("eu-central-1", "audio-resampler", parameters, lambda _: aws, INDEXES)
     ready = prepare(account, (lambda _: answers.pop(0) if answers else "") if terminal else None, said.append)
     return ready, "\n".join(said)
 
@@ -126,3 +137,19 @@ def test_names_that_are_taken_are_said_for_a_new_stack() -> None:
     assert f"delete-log-group --log-group-name {group} --region eu-central-1" in said
     assert "3 USD" in said
     assert "3 USD" not in prepared(Aws(dashboards=3), Dashboard="false")[1]
+
+
+def test_an_update_that_changes_several_indexes_is_told_of() -> None:
+    update = {"stack": "CREATE_COMPLETE"}
+
+    ready, said = prepared(Aws(**update, indexes={"by-name", "by-age"}))
+
+    assert ready
+    assert "the indexes by-age, by-date, by-place of the table change" in said
+    assert prepared(Aws(**update, indexes=set())) != (True, "")
+    assert prepared(Aws(**update, indexes=INDEXES - {"by-name"})) == (True, ""), "one at a time is taken"
+    assert prepared(Aws(indexes=set())) == (True, ""), "a new table has all at once"
+
+
+def test_the_indexes_are_those_of_the_template() -> None:
+    assert "by-upload-key" in template_indexes()
