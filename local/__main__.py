@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +21,9 @@ from local import artefacts
 from local import template as templates
 from local.console import Console
 from local.demo import Journey, output_path, require_file, require_place
+from local.emulator import most_megabytes_in_memory
 from local.errors import LocalError
+from local.following_make import follow_make
 from local.instructions import instructions, remove_profile, sam_instructions, write_profile
 from local.relay import bridge_address
 from local.sam_local import serving
@@ -35,7 +38,14 @@ RUN_WINDOW_SECONDS = 10  # short, so that one can watch the purge, and enough fo
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, 1 for a failure that was explained, 130 for Ctrl-C."""
     options = parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
+    is_interrupted = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        is_interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)  # a shell's background job would ignore it
+    follow_make(is_interrupted)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, exit_in_order)
     console = Console()
@@ -125,6 +135,16 @@ def run(options: argparse.Namespace, console: Console) -> None:
     console.done("Done", f"{output}: {figures}")
 
 
+def within_memory(parameters: dict[str, str], console: Console) -> dict[str, str]:
+    """The template's parameters with the largest upload that this machine has the memory for, unless they name one."""
+    default = int(templates.load(PROJECT / "template.yaml")["Parameters"]["MaxUploadMegabytes"]["Default"])
+    most = most_megabytes_in_memory()
+    if "MaxUploadMegabytes" in parameters or most >= default:
+        return parameters
+    console.line(f"Files of up to {most} MB are taken: the embedded AWS keeps them in memory.")
+    return {**parameters, "MaxUploadMegabytes": str(most)}
+
+
 def build(console: Console) -> None:
     """Build the functions and their libraries; ffmpeg is built on its own, side by side."""
     console.step("Building the functions and their libraries")
@@ -159,7 +179,7 @@ def serve(options: argparse.Namespace, console: Console) -> None:
 def embedded_aws(options: argparse.Namespace, console: Console, parameters: dict[str, str]) -> EmbeddedAws:
     """The embedded AWS as the options ask for it."""
     return EmbeddedAws(
-        parameters,
+        within_memory(parameters, console),
         port=options.port,
         sam_build_folder=options.sam_build,
         progress=console.step,

@@ -6,6 +6,7 @@ process.
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import subprocess
@@ -26,6 +27,7 @@ REGION = "us-east-1"  # where boto3 presigns SigV2 unless told otherwise: the be
 S3_HOST = "localhost"  # another origin than that of the API, as on AWS
 STRICT_EMULATOR = Path(__file__).with_name("strict_emulator.py")
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+MEMORY_PER_BYTE = 3.2  # of an object: itself, what it arrived in, and what a function reads of it at the time
 START_SECONDS = 300.0  # it takes one or two; a machine with other things to do may take long
 
 
@@ -132,6 +134,12 @@ def reserved_port(port: int = 0) -> Iterator[int]:
         except OSError as error:
             raise EmulatorError(f"Port {port} can't be had ({error.strerror}); choose another with --port.") from error
         yield holder.getsockname()[1]
+
+
+def most_megabytes_in_memory(meminfo: str = "") -> int:
+    """The largest object, in MB of 1,000,000 bytes, for which there is memory now, by the text of /proc/meminfo."""
+    found = re.search(r"^MemAvailable: +(\d+) kB", meminfo or Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return max(1, int(int(found[1]) * 1024 / MEMORY_PER_BYTE / 1e6)) if found else sys.maxsize
 
 
 def last_lines(path: Path, count: int = 15) -> str:

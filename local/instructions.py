@@ -58,7 +58,8 @@ def instructions(access: StackAccess, stack_file: Path, profile: Path, page: str
     `page` is the link of a new job, `sample` a file for those who have none at hand.
     """
     return f"""
-The service is up. Stop it with Ctrl-C; nothing will be left.
+The service is up. Stop it with Ctrl-C: then its files, jobs, links and keys are gone. The sample, the logs and what was
+built stay in {shlex.quote(str(sample.parent))}.
 
   page          {page}
                 (for one file: drop it there, download once)

@@ -32,6 +32,8 @@ Response = tuple[int, dict[str, str], bytes]
 EVENT_DELAY_SECONDS = 0.5
 """Longest delay of an S3 event on its way to a function: two events of one key may change places."""
 
+PIECE_BYTES = 1024 * 1024
+
 AWS_KEY = "alias/aws/s3"
 
 GLOBAL_SERVICES = frozenset({"iam", "sts", "cloudfront", "route53", "organizations"})
@@ -139,7 +141,23 @@ async def strict_app(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]
             if response := refusal(request):
                 await _answer(response, headers, receive, send)
                 return
-    await forgiving_app(scope, receive, send)
+    await forgiving_app(scope, receive, in_pieces(send))
+
+
+def in_pieces(send: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    """Send long bodies a piece at a time, as fast as they are read: whole, one would lie in memory twice more."""
+
+    async def send_pieces(message: dict[str, Any]) -> None:
+        body = message.get("body", b"")
+        for offset in range(0, max(len(body), 1), PIECE_BYTES):
+            piece = dict(message)
+            if len(body) > PIECE_BYTES:
+                is_last = offset + PIECE_BYTES >= len(body)
+                piece |= {"body": body[offset : offset + PIECE_BYTES]}
+                piece |= {"more_body": not is_last or message.get("more_body", False)}
+            await send(piece)
+
+    return send_pieces
 
 
 async def _answer(

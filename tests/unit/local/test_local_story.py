@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from local import demo
-from local.__main__ import key_and_value, parser
+from local.__main__ import key_and_value, parser, within_memory
+from local.console import Console
+from local.emulator import most_megabytes_in_memory
 from local.errors import LocalError
-from local.instructions import instructions, write_profile
+from local.instructions import instructions, remove_profile, write_profile
 from local.sample import write_sample
 from local.stack import StackAccess, write_private
 
@@ -172,6 +174,31 @@ def test_the_profile_is_private_and_a_shell_understands_it(tmp_path: Path) -> No
 
     assert stat.S_IMODE(profile.stat().st_mode) == 0o600
     assert shown.stdout == "a secret with 'quotes'|http://127.0.0.1:4566/v1"
+
+
+def test_the_profile_goes_without_a_trace(tmp_path: Path) -> None:
+    write_profile(ACCESS, tmp_path)
+
+    remove_profile(tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("available_kilobytes", "megabytes"), [(4_000_000, 1280), (1_000, 1), (24_000_000, 7680)])
+def test_no_file_is_taken_that_memory_cannot_hold(available_kilobytes: int, megabytes: int) -> None:
+    meminfo = f"MemTotal:       99999999 kB\nMemAvailable:   {available_kilobytes} kB\nCached: 1 kB\n"
+
+    assert most_megabytes_in_memory(meminfo) == megabytes
+
+
+def test_the_limit_is_lowered_and_said_unless_one_is_given(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("local.__main__.most_megabytes_in_memory", lambda: 700)
+
+    assert within_memory({"LinkHours": "1"}, Console()) == {"LinkHours": "1", "MaxUploadMegabytes": "700"}
+    assert "700 MB" in capsys.readouterr().out
+    assert within_memory({"MaxUploadMegabytes": "2048"}, Console()) == {"MaxUploadMegabytes": "2048"}
 
 
 def test_a_private_file_replaces_a_public_one(tmp_path: Path) -> None:
