@@ -415,7 +415,7 @@ class JobRunner:
             yield head
             yield from self._uploads.chunks(upload, len(head))
 
-        return StreamedSource(upload.size_bytes, head, chunks), read
+        return StreamedSource(upload.size_bytes, head, chunks, partial(self._uploads.chunks, upload)), read
 
     def _record_progress(self, job_id: str, attempt: str, fraction: float) -> None:
         try:

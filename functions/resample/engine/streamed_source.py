@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiojobs.errors import TimeLimit
+from resample.engine.ranges import RANGE_BYTES, ReadRange, fetch_in_ranges
 from resample.formats.containers import Container
 from resample.formats.declared_length import declared_length
 from resample.formats.pcm_samples import is_plain
@@ -32,12 +33,14 @@ class StreamedSource:
     """A file of ``size_bytes``.
 
     ``head`` is its first :data:`STREAM_HEAD_BYTES` (or all of it); ``chunks()`` gives the whole file anew each time,
-    from its first byte on, and is used in a thread of its own.
+    from its first byte on, and is used in a thread of its own. ``read_range(start, end)`` gives a part of it, where
+    parts can be had at the same time, and is used in several.
     """
 
     size_bytes: int
     head: bytes
     chunks: Callable[[], Iterator[bytes]]
+    read_range: ReadRange | None = None
 
     def is_sequential(self, container: Container) -> bool:
         """Whether this is a WAV file of a layout that the head tells whole, with nothing behind its PCM."""
@@ -59,9 +62,12 @@ class StreamedSource:
     def fetch(self, path: Path, *, deadline: float, on_progress: Callable[[float], None]) -> None:
         """Store the file. ``on_progress`` gets a growing fraction.
 
-        Raises what ``chunks`` raises, and :class:`~audiojobs.errors.TimeLimit` at ``deadline``
-        (``time.monotonic()``), whatever ``chunks`` may be waiting for.
+        Raises what ``chunks`` or ``read_range`` raises, and :class:`~audiojobs.errors.TimeLimit` at ``deadline``
+        (``time.monotonic()``), whatever they may be waiting for.
         """
+        if self.read_range and self.size_bytes > RANGE_BYTES:
+            fetch_in_ranges(self.read_range, self.size_bytes, path, deadline=deadline, on_progress=on_progress)
+            return
         with self.flowing() as pipe, path.open("wb") as file:
             waiting = select.poll()
             waiting.register(pipe, select.POLLIN)

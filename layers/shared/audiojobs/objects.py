@@ -136,16 +136,18 @@ class UploadObjects(_Bucket):
             )
             return answer["Body"].read()
 
-    def chunks(self, upload: Upload, offset: int = 0) -> Iterator[bytes]:
-        """The object from ``offset`` on, in pieces of at most 1 MB. A broken connection is resumed where it broke.
+    def chunks(self, upload: Upload, offset: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The object from ``offset`` on, up to ``end``, in pieces of at most 1 MB.
 
-        Raises :class:`~audiojobs.errors.UploadReplaced`.
+        A broken connection is resumed where it broke. Raises :class:`~audiojobs.errors.UploadReplaced`.
         """
         failures = 0
-        while offset < upload.size_bytes:
+        end = upload.size_bytes if end is None else end
+        last = "" if end >= upload.size_bytes else str(end - 1)
+        while offset < end:
             try:
                 answer = self._client.get_object(
-                    Bucket=self._bucket, Key=upload.key, IfMatch=upload.etag, Range=f"bytes={offset}-"
+                    Bucket=self._bucket, Key=upload.key, IfMatch=upload.etag, Range=f"bytes={offset}-{last}"
                 )
                 with closing(answer["Body"]) as body:
                     for chunk in body.iter_chunks(_CHUNK_BYTES):

@@ -76,6 +76,14 @@ class TestUploads:
         assert b"".join(chunks) == data
         assert max(map(len, chunks)) <= 1024 * 1024
 
+    def test_a_part_of_an_object(self, cloud: Cloud) -> None:
+        data = bytes(range(256)) * 10_000
+        upload = put(cloud, data)
+
+        assert b"".join(cloud.uploads.chunks(upload, 1000, 2_000_001)) == data[1000:2_000_001]
+        assert b"".join(cloud.uploads.chunks(upload, 2_000_001, len(data))) == data[2_000_001:]
+        assert list(cloud.uploads.chunks(upload, 5, 5)) == []
+
     @pytest.mark.parametrize(
         "error",
         [IncompleteReadError(actual_bytes=1000, expected_bytes=9999), SSLError("bad record mac")],

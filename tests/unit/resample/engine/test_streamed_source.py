@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from audiojobs.errors import TimeLimit, UploadReplaced
+from resample.engine.ranges import CONNECTIONS, RANGE_BYTES, fetch_in_ranges
 from resample.engine.streamed_source import StreamedSource
 from resample.formats.containers import FLAC, WAV, Container
 from tests.audio import synth
@@ -81,6 +83,86 @@ class TestFetch:
 
         with pytest.raises(KeyError):
             streamed().fetch(tmp_path / "x", deadline=soon(), on_progress=stop)
+
+
+class TestRanges:
+    """Several connections at a time."""
+
+    def test_the_whole_file_arrives_and_no_more_than_so_many_are_read_at_a_time(self, tmp_path: Path) -> None:
+        at_work: list[int] = []
+        most = 0
+        everybody_is_there = threading.Barrier(CONNECTIONS)
+        progress: list[float] = []
+
+        def read_range(start: int, end: int) -> Iterator[bytes]:
+            nonlocal most
+            at_work.append(start)
+            most = max(most, len(at_work))
+            if start < CONNECTIONS * 100_000:
+                everybody_is_there.wait(60)  # none of the first waits for another one's end
+            for offset in range(start, end, 30_000):
+                yield CONTENT[offset : min(offset + 30_000, end)]
+            at_work.remove(start)
+
+        fetch_in_ranges(
+            read_range,
+            len(CONTENT),
+            tmp_path / "x",
+            deadline=soon(),
+            on_progress=progress.append,
+            range_bytes=100_000,
+        )
+
+        assert (tmp_path / "x").read_bytes() == CONTENT
+        assert most == CONNECTIONS
+        assert progress == sorted(progress)
+        assert progress[-1] == 1.0
+
+    def test_what_ends_one_of_them_ends_all(self, tmp_path: Path) -> None:
+        asked: list[int] = []
+
+        def read_range(start: int, end: int) -> Iterator[bytes]:
+            asked.append(start)
+            if start:
+                raise UploadReplaced
+            yield CONTENT[start:end]
+
+        with pytest.raises(UploadReplaced):
+            fetch_in_ranges(
+                read_range, len(CONTENT), tmp_path / "x", deadline=soon(), on_progress=nobody, range_bytes=10_000
+            )
+
+        assert len(asked) <= 2 * CONNECTIONS
+
+    def test_the_deadline_holds_while_nothing_comes(self, tmp_path: Path) -> None:
+        goes_on = threading.Event()
+
+        def read_range(start: int, end: int) -> Iterator[bytes]:
+            goes_on.wait(60)
+            yield CONTENT[start:end]
+
+        try:
+            with pytest.raises(TimeLimit):
+                fetch_in_ranges(read_range, len(CONTENT), tmp_path / "x", deadline=soon(0.05), on_progress=nobody)
+        finally:
+            goes_on.set()
+
+    @pytest.mark.parametrize(("size", "in_ranges"), [(RANGE_BYTES, False), (RANGE_BYTES + 1, True)])
+    def test_only_a_large_file_is_fetched_so(self, tmp_path: Path, size: int, in_ranges: bool) -> None:
+        ways: set[str] = set()
+
+        def chunks() -> Iterator[bytes]:
+            ways.add("whole")
+            yield bytes(size)
+
+        def read_range(start: int, end: int) -> Iterator[bytes]:
+            ways.add("ranges")
+            yield bytes(end - start)
+
+        StreamedSource(size, b"", chunks, read_range).fetch(tmp_path / "x", deadline=soon(), on_progress=nobody)
+
+        assert (tmp_path / "x").stat().st_size == size
+        assert ways == {"ranges" if in_ranges else "whole"}
 
 
 class TestFlow:
