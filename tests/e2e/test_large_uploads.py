@@ -32,8 +32,9 @@ from tests.e2e.large_files import (
     was_thrifty,
 )
 from tests.e2e.service import Job, Service, until
+from tests.e2e.site import site
 from tests.e2e.slow_line import SlowLine
-from tests.e2e.test_page_uppy import PAGE, RECIPE, UPPY, site
+from tests.e2e.test_page_uppy import PAGE, RECIPE, UPPY
 
 CLIENT = Path(__file__).parents[2] / "docs" / "examples" / "client.py"
 RELOAD_AT = 0.58  # of the file: between two cuts
