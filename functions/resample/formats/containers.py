@@ -155,7 +155,7 @@ _FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
 )
 
 
-def detect(head: bytes, *, is_whole_file: bool = False) -> Container:
+def detect(head: bytes, *, is_whole_file: bool) -> Container:
     """The container that ``head`` begins, ``head`` being the first :data:`HEAD_BYTES` (or all) of a file.
 
     ID3v2 tags at the beginning are not skipped: :func:`identify` does that.

@@ -98,7 +98,7 @@ def test_the_example_of_each_kind_fits_the_schema(kind: str) -> None:
 
 def test_the_example_of_a_failure_says_what_a_text_file_is_told() -> None:
     with pytest.raises(FileError) as error:
-        detect(b"Bread, butter, strings.\n" * 100)
+        detect(b"Bread, butter, strings.\n" * 100, is_whole_file=True)
 
     assert {"code": error.value.code, "detail": error.value.detail} == EXAMPLE_REASON
 

@@ -162,7 +162,7 @@ def test_empty() -> None:
     with pytest.raises(NoAudio, match="The file is empty"):
         of(b"")
     with pytest.raises(NoAudio, match="The file is empty"):
-        detect(b"")
+        detect(b"", is_whole_file=True)
 
 
 def test_two_mpeg_frames_in_the_middle_of_something_are_not_enough() -> None:
@@ -204,6 +204,86 @@ def test_id3_length() -> None:
     assert id3v2_bytes(b"ID3\x04\0\x10\0\0\x02\x2c") == 320, "with a footer"
     assert id3v2_bytes(b"ID3\x04\0\0\0\0\x82\x2c") == 0, "not synchsafe"
     assert id3v2_bytes(b"ID3") == 0
+
+
+@pytest.mark.parametrize("frame", [MPEG_FRAME, ADTS_FRAME], ids=["MPEG", "ADTS"])
+def test_four_frames_in_a_row_are_no_chance(frame: bytes) -> None:
+    junk = b"\x01" * 1000
+
+    assert of(junk + frame * 4 + junk).name in ("mp3", "aac")
+    with pytest.raises(UnsupportedFormat):
+        of(junk + frame * 3 + junk)
+
+
+@pytest.mark.parametrize("frame", [MPEG_FRAME, ADTS_FRAME, AC3_FRAME], ids=["MPEG", "ADTS", "AC-3"])
+def test_a_whole_short_file_may_have_fewer(frame: bytes) -> None:
+    assert of(frame).name in ("mp3", "aac", "ac3")
+    assert of(frame + b"TAG" + bytes(125)).name in ("mp3", "aac", "ac3")
+    assert of(frame + b"APETAGEX" + bytes(100)).name in ("mp3", "aac", "ac3")
+    assert of(frame * 2 + frame[:-1]).name in ("mp3", "aac", "ac3"), "the last one is cut off"
+    for content in (frame[:-1], frame + b"\x01" * 100, b"\x01" + frame):
+        with pytest.raises(UnsupportedFormat):
+            of(content)
+
+
+def test_the_beginning_of_a_long_file_is_no_short_file() -> None:
+    with pytest.raises(UnsupportedFormat):
+        of(MPEG_FRAME + b"TAG" + b"\x01" * HEAD_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(0, 0xFE), (1, 0xE1), (1, 0xF3), (1, 0xF5), (2, 13 << 2), (3, 0x80), (4, 0x00)],
+    ids=["sync", "sync too", "layer 1", "layer 2", "sampling index", "length", "length of 7"],
+)
+def test_what_is_no_adts_frame(at: int, value: int) -> None:
+    broken = bytearray(ADTS_FRAME)
+    broken[at] = value
+    if at == 4:
+        broken[3:6] = bytes((0x80, 0, 0xFF))  # seven bytes, which are the header alone
+
+    if (at, value) == (3, 0x80):
+        assert of(bytes(broken) * 5).name == "aac", "that is how long it is"
+    else:
+        with pytest.raises(UnsupportedFormat):
+            of(bytes(broken) * 5)
+
+
+@pytest.mark.parametrize("zeros", [1 << 20, (1 << 20) + 1, (16 << 20) - HEAD_BYTES])
+def test_space_that_was_reserved_before_a_download(zeros: int) -> None:
+    container = of(bytes(HEAD_BYTES + zeros) + b"fLaC\0\0\0\x22" + bytes(100))
+
+    assert (container.name, container.audio_offset, container.junk_bytes) == ("flac", *[HEAD_BYTES + zeros] * 2)
+
+
+def test_more_zeros_than_anybody_reserves() -> None:
+    with pytest.raises(UnsupportedFormat, match="begins with many megabytes of zeros"):
+        of(bytes(HEAD_BYTES + (16 << 20)) + b"fLaC\0\0\0\x22" + bytes(100))
+    with pytest.raises(UnsupportedFormat, match="nothing but zeros"):
+        of(bytes(HEAD_BYTES + (1 << 20)))
+
+
+@pytest.mark.parametrize(("junk", "is_found"), [(b"\r\n", True), (b"\x01" * 1000, True), (b"\x01" * 1100, False)])
+def test_a_little_junk_in_front_of_a_header(junk: bytes, is_found: bool) -> None:
+    content = junk + b"RIFF\x24\0\0\0WAVEfmt " + b"\x01" * 100
+
+    if is_found:
+        container = of(content)
+        assert (container.name, container.audio_offset, container.junk_bytes) == ("wav", len(junk), len(junk))
+    else:
+        with pytest.raises(UnsupportedFormat):
+            of(content)
+
+
+@pytest.mark.parametrize(("size", "is_mp4"), [(0, True), (1, True), (2, False), (7, False), (8, True), (0x20, True)])
+def test_an_mp4_box_has_a_size(size: int, is_mp4: bool) -> None:
+    content = size.to_bytes(4, "big") + b"moov" + bytes(range(1, 100))
+
+    if is_mp4:
+        assert of(content).name == "mp4"
+    else:
+        with pytest.raises(UnsupportedFormat):
+            of(content)
 
 
 @given(
