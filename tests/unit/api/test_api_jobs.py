@@ -391,6 +391,15 @@ class TestLinkAddress:
 
         assert urlsplit(answer.json()["link"]).netloc == DOMAIN
 
+    @pytest.mark.parametrize(
+        ("headers", "scheme"), [({"X-Forwarded-Proto": "http"}, "http"), ({"X-Forwarded-Proto": ""}, "https")]
+    )
+    def test_it_has_the_scheme_of_the_call(self, api: Api, headers: dict[str, str], scheme: str) -> None:
+        """The gateway tells it; the embedded AWS is called without TLS."""
+        answer = api.post("/jobs", {"filename": "song.wav"}, headers=headers)
+
+        assert urlsplit(answer.json()["link"]).scheme == scheme
+
     def test_a_setting_has_the_last_word(self, api: Api, configure: Callable[..., None]) -> None:
         configure(PUBLIC_URL="https://audio.example.com/x")
 

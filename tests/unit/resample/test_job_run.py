@@ -30,6 +30,7 @@ from audiojobs.errors import (
 )
 from audiojobs.job import RETRY_GRACE_SECONDS, Job, Notice, Origin, Result, Source, Status, direct_job_id
 from audiojobs.links import hash_secret, parse_token
+from audiojobs.store import JobStore
 from resample import job_run
 from resample.engine.convert import Converted
 from resample.engine.streamed_source import STREAM_HEAD_BYTES, StreamedSource
@@ -750,6 +751,43 @@ class TestAnnouncement:
         service.clock.now += MINUTE
 
         assert service.outcome(KEY).job.status is Status.CLAIMED
+        assert service.announced() == []
+
+    def test_the_news_of_a_job_that_is_claimed_at_this_very_moment_is_no_news(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service.cloud.upload(KEY, b"sound")
+        with failing(clients.events(), "PutEvents"), pytest.raises(InternalError):
+            service.handle(KEY)
+        service.clock.now += MINUTE
+        begin = JobStore.begin_announcement
+
+        def claimed(store: JobStore, job_id: str, **named: Any) -> Job:
+            secret_hash = service.direct_job().secret_hash or ""
+            store.claim(job_id, now=service.clock.now, secret_hash=secret_hash, purge_at=0.0)
+            return begin(store, job_id, **named)
+
+        monkeypatch.setattr(JobStore, "begin_announcement", claimed)
+
+        assert service.outcome(KEY).job.status is Status.CLAIMED
+        assert service.announced() == []
+
+    def test_the_news_of_a_job_whose_record_went_meanwhile_is_no_news(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service.cloud.upload(KEY, b"sound")
+        with failing(clients.events(), "PutEvents"), pytest.raises(InternalError):
+            service.handle(KEY)
+        service.clock.now += MINUTE
+        begin = JobStore.begin_announcement
+
+        def gone(store: JobStore, job_id: str, **named: Any) -> Job:
+            clients.dynamodb().delete_item(TableName=service.cloud.jobs_table, Key={"id": {"S": job_id}})
+            return begin(store, job_id, **named)
+
+        monkeypatch.setattr(JobStore, "begin_announcement", gone)
+
+        assert service.outcome(KEY).job.status is Status.READY, "as it was last seen"
         assert service.announced() == []
 
 
