@@ -111,8 +111,8 @@ release: $(SAM_VENV)/installed layer-zips ## what a release attaches: build/rele
 	@$(SAM_VENV)/bin/python -m operate.release build/release x86_64=build/stack-x86_64 arm64=build/stack-arm64
 
 .PHONY: redrive
-redrive: $(RUN_VENV)/installed ## send again what failed by our fault: make redrive STACK=audio-resampler DRY_RUN=yes
-	@$(RUN_VENV)/bin/python -m operate.redrive $(STACK) $(if $(DRY_RUN),--dry-run)
+redrive: $(RUN_VENV)/installed ## send again what failed by our fault: make redrive STACK=audio-resampler REGION=eu-central-1 DRY_RUN=yes
+	@$(RUN_VENV)/bin/python -m operate.redrive $(STACK) $(if $(REGION),--region $(REGION)) $(if $(DRY_RUN),--dry-run)
 
 ##@ Develop
 

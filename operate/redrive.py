@@ -1,7 +1,7 @@
-"""`python -m operate.redrive [STACK]`: send again what failed by our fault, upload events and purges alike.
+"""`python -m operate.redrive [STACK] --region REGION`: send again what failed by our fault, events and purges alike.
 
-On AWS it runs with the caller's own credentials and region, on the embedded AWS after `source .local/env`. A message is
-sent again first and deleted afterwards: an interruption sends one twice at worst, and the functions do not mind.
+On AWS it runs with the caller's own credentials, on the embedded AWS after `source .local/env`. A message is sent
+again first and deleted afterwards: an interruption sends one twice at worst, and the functions do not mind.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class Redrive:
     stack_name: str
     dry_run: bool
     say: Say
+    formation: CloudFormationClient
+    functions: LambdaClient
+    sqs: SQSClient
     began: float = field(default_factory=time.time)
-    formation: CloudFormationClient = field(default_factory=lambda: boto3.client("cloudformation", config=_config()))
-    functions: LambdaClient = field(default_factory=lambda: boto3.client("lambda", config=_config()))
-    sqs: SQSClient = field(default_factory=lambda: boto3.client("sqs", config=_config()))
 
     def run(self) -> Outcome:
         """Both queues, one after the other."""
@@ -146,10 +146,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command. Returns 0; 1 when AWS refused or something stays that nobody understands."""
     parser = argparse.ArgumentParser(prog="python -m operate.redrive", description=__doc__)
     parser.add_argument("stack", nargs="?", default=STACK_NAME, help="name of the stack (default: %(default)s)")
+    parser.add_argument("--region", help="the stack's region (default: the session's)")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be sent again")
     options = parser.parse_args(arguments)
+    session, config = boto3.Session(region_name=options.region), _config()
     try:
-        outcome = Redrive(options.stack, options.dry_run, say).run()
+        redrive = Redrive(
+            options.stack,
+            options.dry_run,
+            say,
+            formation=session.client("cloudformation", config=config),
+            functions=session.client("lambda", config=config),
+            sqs=session.client("sqs", config=config),
+        )
+        outcome = redrive.run()
     except (BotoCoreError, ClientError) as error:
         print(f"AWS refused, and what is not named above stays where it is: {error}", file=sys.stderr)
         return 1

@@ -18,6 +18,7 @@ QUEUE = (DOCS / "events.md").read_text(encoding="utf-8").partition("\n## To a qu
 def test_an_event_is_seen_in_a_queue_of_ones_own(service: Service, tmp_path: Path) -> None:
     deploy, listen = re.findall(r"^```sh\n(.*?)^```", QUEUE, re.DOTALL | re.MULTILINE)
     deploy = re.sub(r"UploadBucket=\S+", "UploadBucket=$UPLOADS", deploy)
+    deploy = re.sub(r"--region \S+", "--region $AWS_REGION", deploy)
     write_profile(service.stack.access, tmp_path)
     sounds.song(tmp_path / "song.wav")
     (tmp_path / "docs").symlink_to(DOCS)

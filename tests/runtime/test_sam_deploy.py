@@ -1,7 +1,7 @@
 """README's three commands to deploy, typed at a terminal, and `sam delete`: a second stack in the account of the first.
 
 CloudFormation here is the embedded AWS's, and gets the template as AWS does: packaged by SAM, not adapted to loopback.
-The commands differ from README's in the stack's name alone, and in that the environment says where this AWS is.
+The commands differ from README's in the stack's name and the region alone; the environment says where this AWS is.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from local.emulator import REGION
 from local.stack import PROJECT, EmbeddedAws
 
 NAME = "second"
@@ -38,7 +39,9 @@ SECONDS_ALLOWED = 300.0
 
 _DEPLOY = (PROJECT / "README.md").read_text(encoding="utf-8").partition("\n## Deploy to AWS\n")[2]
 CONFIGURE, MAKE_DEPLOY, OUTPUTS = (
-    line.partition("  #")[0].replace("--stack-name audio-resampler", f"--stack-name {NAME}")
+    line.partition("  #")[0]
+    .replace("--stack-name audio-resampler", f"--stack-name {NAME}")
+    .replace("--region eu-central-1", f"--region {REGION}")
     for line in _DEPLOY.partition("```sh\n")[2].partition("```")[0].splitlines()
 )
 

@@ -90,6 +90,22 @@ def sections(text: str) -> Iterator[tuple[str, str]]:
     return zip(parts[::2], parts[1::2], strict=True)
 
 
+def test_every_command_for_a_stack_names_the_region() -> None:
+    of_an_account = [DOCUMENTS[name] for name in sorted(FOR_AN_ACCOUNT)] + [README.partition("\n## Deploy to AWS\n")[2]]
+    blocks = [
+        block for text in of_an_account for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    ]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    of_a_region = [
+        line
+        for line in lines
+        if re.search(r"\b(aws (?!configure|iam)|sam delete|make (redrive|verify))", line.partition("#")[0])
+    ]
+
+    assert len(of_a_region) > 15
+    assert [line for line in of_a_region if not re.search(r"--region |REGION=", line)] == []
+
+
 def test_readme_is_a_front_page() -> None:
     assert len(README.splitlines()) <= 180
 

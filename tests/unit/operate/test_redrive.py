@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from operate.redrive import Outcome, Redrive
+from operate.redrive import Outcome, Redrive, main
 from tests.unit.cloud import REGION
 
 EVENTS, DEAD_PURGES, PURGES = "FailedEventsQueue", "PurgeDeadLetterQueue", "PurgeQueue"
@@ -66,6 +66,25 @@ def run(stack: Stack, sqs: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         return outcome
 
     return run
+
+
+def test_the_region_is_that_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    regions: list[str] = []
+
+    class Nowhere:
+        def __init__(self, *, region_name: str) -> None:
+            regions.append(region_name)
+
+        def client(self, *_: object, **__: object) -> Nowhere:
+            return self
+
+        def describe_stack_resource(self, **_: object) -> None:
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": "no such stack"}}, "Call")
+
+    monkeypatch.setattr(boto3, "Session", Nowhere)
+
+    assert main(["stack", "--region", "eu-west-3"]) == 1
+    assert regions == ["eu-west-3"]
 
 
 def fail(sqs: Any, stack: Stack, key: str, *, request_id: str = "request", **of_event: str) -> None:
