@@ -974,6 +974,18 @@ class TestDeletionMeanwhile:
         assert service.cloud.upload_keys() == []
         assert service.announced() == []
 
+    def test_a_job_whose_record_is_gone_leaves_no_result(self, service: Service) -> None:
+        job = service.create()
+        service.cloud.upload(job.upload_key, b"sound")
+        key = {"id": {"S": job.id}}
+        service.engine.meanwhile = lambda: clients.dynamodb().delete_item(TableName=service.cloud.jobs_table, Key=key)
+
+        assert service.outcome(job.upload_key).link is None
+
+        assert service.cloud.store.get(job.id) is None
+        assert service.cloud.result_keys() == []
+        assert service.announced() == []
+
     @pytest.mark.parametrize("error", [CorruptAudio(), UploadReplaced()], ids=["it is broken", "it is gone"])
     def test_a_job_that_is_deleted_and_then_fails_stays_deleted(
         self, service: Service, error: FileError, monkeypatch: pytest.MonkeyPatch
