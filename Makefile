@@ -64,10 +64,14 @@ run serve functions-and-libraries: export PYTHONDONTWRITEBYTECODE :=
 run serve functions-and-libraries: export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
 
 # What both take the longest for, side by side: packages and what is built with them, and the ffmpeg layer.
-.PHONY: ready functions-and-libraries
+.PHONY: ready functions-and-libraries shared-layer
 ready: functions-and-libraries layer
-functions-and-libraries: $(RUN_VENV)/installed
+functions-and-libraries: $(RUN_VENV)/installed shared-layer
 	@$(RUN_VENV)/bin/python -m local build
+
+# It needs pip and none of the packages, so it goes on beside their installation.
+shared-layer: $(RUN_VENV)/bin/pip
+	@$(OWN_BYTECODE) $(RUN_VENV)/bin/python -m local.artefacts SharedLayer layers/shared .local/build
 
 .PHONY: aws
 aws: $(AWS_VENV)/installed ## the aws CLI, for those who have none, where `source .local/env` finds it
@@ -241,33 +245,41 @@ LOCK = --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes --
 clean: ## remove what was installed and built here
 	rm -rf $(RUN_VENV) $(VENV) $(SAM_VENV) $(AWS_VENV) $(LAMBDA_VENV) $(CHECKOV_VENV) $(MUTATION_VENV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(RUN_VENV)/installed: requirements-run.lock
-$(VENV)/installed: requirements.lock
-$(SAM_VENV)/installed: requirements-sam.lock
-$(AWS_VENV)/installed: requirements-aws.lock
-$(LAMBDA_VENV)/installed: requirements-lambda.lock
-$(CHECKOV_VENV)/installed: requirements-checkov.lock
-$(MUTATION_VENV)/installed: requirements-mutation.lock
-$(CLIENTS_VENV)/installed: requirements-clients.lock
+$(RUN_VENV)/bin/pip $(RUN_VENV)/installed: requirements-run.lock
+$(VENV)/bin/pip $(VENV)/installed: requirements.lock
+$(SAM_VENV)/bin/pip $(SAM_VENV)/installed: requirements-sam.lock
+$(AWS_VENV)/bin/pip $(AWS_VENV)/installed: requirements-aws.lock
+$(LAMBDA_VENV)/bin/pip $(LAMBDA_VENV)/installed: requirements-lambda.lock
+$(CHECKOV_VENV)/bin/pip $(CHECKOV_VENV)/installed: requirements-checkov.lock
+$(MUTATION_VENV)/bin/pip $(MUTATION_VENV)/installed: requirements-mutation.lock
+$(CLIENTS_VENV)/bin/pip $(CLIENTS_VENV)/installed: requirements-clients.lock
 # Most of what is in them is never imported.
-$(RUN_VENV)/installed $(AWS_VENV)/installed $(CHECKOV_VENV)/installed: export PIP_NO_COMPILE := 1
+$(RUN_VENV)/installed $(AWS_VENV)/installed $(CHECKOV_VENV)/installed: NO_COMPILE := --no-compile
 # Lambda's Python where this machine has it; a name on PATH may be no more than a signpost to a version manager.
-$(LAMBDA_VENV)/installed: INTERPRETER = $(firstword $(shell \
+$(LAMBDA_VENV)/bin/pip: INTERPRETER = $(firstword $(shell \
 	for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*/bin/python3.13; do \
 		"$$python" -c '' 2>/dev/null && echo "$$python"; done) $(PYTHON))
 
+# pip is compiled where it is installed, and not once more for `make run`.
+OWN_BYTECODE := PYTHONPYCACHEPREFIX=
+
 # `python3 -m venv` lacks pip on a fresh Debian, where it is a package of its own. uv, where it is there and works, is faster.
-%/installed:
+%/bin/pip:
 	@$(INTERPRETER) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or newer is needed, and $(INTERPRETER) is $$($(INTERPRETER) --version 2>&1). Install one" \
 			"(sudo apt-get install python3, sudo dnf install python3.13, brew install python@3.13)" \
 			"and name it: make ... PYTHON=python3.13" >&2; exit 1; }
 	@$(INTERPRETER) -c 'import ensurepip, venv' 2>/dev/null || { \
 		$(call packages,no-such-command,python3-venv,echo "python3-venv is missing; please type: sudo apt-get install python3-venv" >&2; exit 1); }
-	@echo "Installing $< into $(@D) ..."
-	@rm -rf $(@D)
-	@if command -v uv >/dev/null && uv venv --quiet --seed --python $(INTERPRETER) $(@D) 2>/dev/null && \
-		uv pip install --quiet --python $(@D)/bin/python --no-deps --require-hashes --requirement $< 2>/dev/null; then :; else \
-		rm -rf $(@D) && $(INTERPRETER) -m venv $(@D) && \
-		$(@D)/bin/python -m pip install --quiet --quiet --no-deps --require-hashes --requirement $<; fi
+	@echo "Installing $(filter %.lock,$^) into $* ..."
+	@rm -rf $*
+	@if command -v uv >/dev/null && uv venv --quiet --seed --python $(INTERPRETER) $* 2>/dev/null; then :; else \
+		rm -rf $* && $(INTERPRETER) -m venv $*; fi
+
+# An installation that was interrupted is made whole: what it left is written again (--ignore-installed).
+%/installed: %/bin/pip
+	@if command -v uv >/dev/null && uv pip install --quiet --python $(@D)/bin/python --no-deps --require-hashes \
+		--requirement $(filter %.lock,$^) 2>/dev/null; then :; else \
+		$(OWN_BYTECODE) $(@D)/bin/python -m pip install --quiet --quiet --no-deps --require-hashes --ignore-installed \
+			$(NO_COMPILE) --requirement $(filter %.lock,$^); fi
 	@touch $@

@@ -1,4 +1,7 @@
-"""Builds what the template's functions and layers run, with the very make targets that SAM uses, and packs it."""
+"""Builds what the template's functions and layers run, with the very make targets that SAM uses, and packs it.
+
+`python -m local.artefacts LOGICAL_ID SOURCE BUILD_FOLDER` builds one of them ahead, and needs no package but pip.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +72,13 @@ def build(template: dict[str, Any], project: Path, build_folder: Path, *, withou
                 if logical_id not in without
             },
         )
+
+
+def build_one(logical_id: str, source: Path, build_folder: Path) -> None:
+    """Build one function or layer if it has changed, for `build` to find. Raises BuildError as `build` does."""
+    build_folder.mkdir(parents=True, exist_ok=True)
+    with _locked(build_folder / "lock"):
+        _built(logical_id, source, build_folder)
 
 
 def from_sam_build(template: dict[str, Any], sam_build_folder: Path) -> Artefacts:
@@ -178,3 +188,18 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def main(arguments: list[str]) -> int:
+    """Build one function or layer. Returns the exit status."""
+    logical_id, source, build_folder = arguments
+    try:
+        build_one(logical_id, Path(source), Path(build_folder))
+    except BuildError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

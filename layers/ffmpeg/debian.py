@@ -29,8 +29,6 @@ TOOL_PACKAGES = {
     "gcc": "gcc",
     "make": "make",
     "nasm": "nasm",
-    "cmake": "cmake",
-    "pkg-config": "pkg-config",
     "dpkg-source": "dpkg-dev",
     "patch": "patch",
     "xz": "xz-utils",

@@ -89,7 +89,7 @@ def build_into(finished: Path, target: Target) -> None:
         shutil.rmtree(abandoned)  # of a build that was killed: we hold the lock, so it can't be at work
     supplies = find_supplies(target)
     started = time.monotonic()
-    say(f"building for {target.arch}, once; this takes one to two minutes on two idle cores")
+    say(f"building for {target.arch}, once; this takes about a minute on two idle cores")
     with tempfile.TemporaryDirectory(prefix=prefix, dir=finished.parent) as work:
         result = Build(target, supplies, Path(work)).run()
         shutil.rmtree(finished, ignore_errors=True)

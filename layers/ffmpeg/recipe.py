@@ -19,23 +19,27 @@ HERE = Path(__file__).resolve().parent
 LAME_PATCHES = tuple(f"lame-patches/{path.name}" for path in sorted((HERE / "lame-patches").glob("*.patch")))
 LAME_FRAMES = "lame-frames.c"
 FFMPEG_PATCHES = ("ffmpeg-queues.patch", "ffmpeg-speex.patch")
+LIBRARIES = "libraries.mk"
+FFMPEG_QUICKLY = "ffmpeg-quickly.mk"
+NASM_ONCE = "nasm-once.sh"
 
 # A change in one of these makes a new build; nothing else in this folder has a say in the binaries.
-RECIPE_FILES = ("debian.py", LAME_FRAMES, *LAME_PATCHES, *FFMPEG_PATCHES, "recipe.py", "steps.py")
+RECIPE_FILES = (
+    *("debian.py", "recipe.py", "steps.py", LIBRARIES, FFMPEG_QUICKLY, NASM_ONCE),
+    *(LAME_FRAMES, *LAME_PATCHES, *FFMPEG_PATCHES),
+)
 
 PACKAGES = ("ffmpeg", "lame", "libsoxr", "zlib")
 
 # On two idle cores; for the bar on a terminal, as is the number of files that FFmpeg's make compiles, about.
 USUAL_SECONDS = {
-    "sources": 8.0,
+    "sources": 5.0,
     "unpacking": 3.0,
-    "zlib": 2.0,
-    "libsoxr": 5.0,
-    "lame": 10.0,
-    "ffmpeg-configure": 12.0,
-    "ffmpeg-make": 60.0,
+    "libraries": 8.0,
+    "ffmpeg-configure": 8.0,
+    "ffmpeg-make": 36.0,
 }
-FFMPEG_OBJECTS = 400
+FFMPEG_OBJECTS = 510
 
 COMPONENTS = {
     "protocol": "file pipe fd",
@@ -157,8 +161,8 @@ class Build:
     def run(self) -> Path:
         """Everything from the sources to checked binaries; the folder that becomes the layer."""
         steps = self.steps
-        for folder in (self.prefix, self.sources, self.result):
-            folder.mkdir()
+        for folder in (self.sources, self.prefix / "lib", self.prefix / "include", self.result / "bin"):
+            folder.mkdir(parents=True)
         with steps.bar():
             getting = (self._install_tools, self._download_sources)
             if ARCHIVE_KEYS in self.supplies.tools:
@@ -166,13 +170,11 @@ class Build:
                     get()
             else:
                 steps.side_by_side(*getting)
-            self._step("unpacking", self._unpack_sources)
+            self._step("unpacking", self._unpack_sources, self._prepare_libraries)
             steps.side_by_side(
-                lambda: self._step("zlib", self._zlib),
-                lambda: self._step("libsoxr", self._libsoxr),
-                lambda: self._step("lame", self._lame, self._lame_frames),
+                lambda: self._step("libraries", self._libraries),
+                lambda: self._step("ffmpeg-configure", self._configure_ffmpeg),
             )
-            self._step("ffmpeg-configure", self._configure_ffmpeg)
             self._step("ffmpeg-make", self._make_ffmpeg, fraction=self._compiled_fraction)
             self._step("check", self._write_papers, *([self._check] if self.target.is_native else []))
         return self.result
@@ -206,63 +208,27 @@ class Build:
         """How much of FFmpeg is compiled, by its object files."""
         return sum(1 for _ in (self.sources / "ffmpeg").rglob("*.o")) / FFMPEG_OBJECTS
 
-    def _zlib(self) -> None:
-        source = self.sources / "zlib"
-        environment = {"CHOST": self.target.triplet} if not self.target.is_native else {}
-        self.steps.run(
-            ["./configure", "--static", f"--prefix={self.prefix}"],
-            cwd=source,
-            env={**environment, "CFLAGS": f"-O3 {HARDENING}"},
-        )
-        self.steps.run(["make", self.jobs, "libz.a"], cwd=source)
-        self.steps.run(["make", "install"], cwd=source)
-
-    def _libsoxr(self) -> None:
-        source = self.sources / "libsoxr"
-        options = {
-            "CMAKE_BUILD_TYPE": "Release",
-            "CMAKE_C_FLAGS": HARDENING,
-            "CMAKE_INSTALL_PREFIX": self.prefix,
-            "CMAKE_INSTALL_LIBDIR": "lib",
-            "CMAKE_POLICY_VERSION_MINIMUM": "3.5",
-            "BUILD_SHARED_LIBS": "OFF",
-            "BUILD_TESTS": "OFF",
-            "WITH_OPENMP": "OFF",
-            "WITH_LSR_BINDINGS": "OFF",
-        }
-        if not self.target.is_native:
-            options |= {
-                "CMAKE_SYSTEM_NAME": "Linux",
-                "CMAKE_SYSTEM_PROCESSOR": self.target.machine,
-                "CMAKE_C_COMPILER": f"{self.target.tool_prefix}gcc",
-            }
-        defines = [f"-D{name}={value}" for name, value in options.items()]
-        self.steps.run(["cmake", "-S", ".", "-B", "build", *defines], cwd=source)
-        self.steps.run(["cmake", "--build", "build", self.jobs, "--target", "install"], cwd=source)
-
-    def _lame(self) -> None:
-        # Training it with -fprofile-use was measured too: no gain over these flags.
-        source = self.sources / "lame"
+    def _prepare_libraries(self) -> None:
+        """Headers, and stand-ins of the libraries: all that FFmpeg's configure asks for, so that it need not wait."""
         for patch in LAME_PATCHES:
-            self.steps.run(["patch", "-p1", "-i", HERE / patch], cwd=source)
-        self.steps.run(
-            [
-                "./configure",
-                f"--prefix={self.prefix}",
-                f"--build={platform.machine()}-linux-gnu",
-                f"--host={self.target.triplet}",
-                *("--disable-shared", "--enable-static", "--disable-frontend", "--disable-decoder"),
-                *("--disable-gtktest", "--disable-dependency-tracking"),
-            ],
-            cwd=source,
-        )
-        flags = f"{self.target.lame_flags} {HARDENING}"
-        self.steps.run(["make", self.jobs, "-C", "libmp3lame", f"CFLAGS={flags}", "install"], cwd=source)
-        self.steps.run(["make", "-C", "include", "install"], cwd=source)
+            self.steps.run(["patch", "-p1", "-i", HERE / patch], cwd=self.sources / "lame")
+        self._make_libraries("stand-ins")
 
-    def _lame_frames(self) -> None:
-        """The encoder that parallel encoding starts several of."""
-        (self.result / "bin").mkdir()
+    def _make_libraries(self, target: str) -> None:
+        # Training LAME with -fprofile-use was measured too: no gain over these flags.
+        settings = {
+            "CC": f"{self.target.tool_prefix}gcc",
+            "AR": f"{self.target.tool_prefix}ar",
+            "MACHINE": self.target.machine,
+            "HARDENING": HARDENING,
+            "LAME_FLAGS": self.target.lame_flags,
+        }
+        variables = [f"{name}={value}" for name, value in settings.items()]
+        self.steps.run(["make", self.jobs, "-f", HERE / LIBRARIES, *variables, target], cwd=self.work)
+
+    def _libraries(self) -> None:
+        """The libraries, and the encoder that parallel encoding starts several of."""
+        self._make_libraries("all")
         self.steps.run(
             [
                 *(f"{self.target.tool_prefix}gcc", "-O3", *HARDENING.split(), *LINKING.split(), "-s"),
@@ -283,7 +249,7 @@ class Build:
                 *("--disable-everything", "--disable-autodetect", "--disable-network", "--disable-avdevice"),
                 *("--disable-swscale", "--disable-doc", "--disable-debug", "--disable-ffplay"),
                 *("--enable-libmp3lame", "--enable-libsoxr", "--enable-zlib"),
-                *("--enable-pic", "--pkg-config-flags=--static"),
+                *("--enable-pic", "--pkg-config=false"),
                 f"--extra-cflags=-I../../prefix/include {HARDENING}",
                 f"--extra-ldflags=-L../../prefix/lib {LINKING}",
                 "--extra-libs=-lm",
@@ -291,8 +257,9 @@ class Build:
                 *self._cross_options(),
             ],
             cwd=self.sources / "ffmpeg",
-            env={"PKG_CONFIG_LIBDIR": f"{self.prefix}/lib/pkgconfig"},
         )
+        with (self.sources / "ffmpeg/ffbuild/config.mak").open("a") as configuration:
+            configuration.write((HERE / FFMPEG_QUICKLY).read_text())
 
     def _cross_options(self) -> list[str]:
         if self.target.is_native:
@@ -302,12 +269,11 @@ class Build:
             "--target-os=linux",
             f"--arch={self.target.machine}",
             f"--cross-prefix={self.target.tool_prefix}",
-            "--pkg-config=pkg-config",
         ]
 
     def _make_ffmpeg(self) -> None:
         source = self.sources / "ffmpeg"
-        self.steps.run(["make", self.jobs, "ffmpeg", "ffprobe"], cwd=source)
+        self.steps.run(["make", self.jobs, f"X86ASM={HERE / NASM_ONCE}", "ffmpeg", "ffprobe"], cwd=source)
         for name in ("ffmpeg", "ffprobe"):
             self.steps.run([f"{self.target.tool_prefix}strip", "-o", self.result / "bin" / name, name], cwd=source)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pytest
 
 from local import artefacts
 from local.errors import BuildError
+
+PROJECT = Path(__file__).resolve().parents[3]
 
 TEMPLATE = {
     "Globals": {"Function": {"CodeUri": "functions/"}},
@@ -65,6 +69,28 @@ def test_make_builds_each_artefact_once_until_its_source_changes(project: Path) 
     assert (project / "builds.log").read_text().count("built") == 3
     assert (second.functions["Work"] / "content.txt").read_text() == "two"
     assert (second.functions["Own"] / "content.txt").read_text() == "one"
+
+
+def test_one_is_built_ahead_without_any_package(project: Path) -> None:
+    """While the packages of this environment are still being installed: -S hides them."""
+    arguments = ["Libraries", str(project / "layers/shared"), str(project / "build")]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    subprocess.run([sys.executable, "-S", "-m", "local.artefacts", *arguments], env=environment, check=True)
+
+    artefacts.build(TEMPLATE, project, project / "build", without={"Work", "Own"})
+
+    assert (project / "layers/builds.log").read_text().count("built") == 1
+
+
+def test_one_that_cannot_be_built_ahead_is_said_on_standard_error(project: Path) -> None:
+    arguments = ["Nothing", str(project / "layers/shared"), str(project / "build")]
+
+    command = [sys.executable, "-m", "local.artefacts", *arguments]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "build-Nothing" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_programs_of_the_ffmpeg_layer_stay_where_they_are_until_they_change(project: Path) -> None:

@@ -76,4 +76,4 @@ def test_the_cached_layer_is_that_of_these_sources() -> None:
 
     hashed = {path for pattern in patterns for path in PROJECT.glob(pattern)}
 
-    assert hashed == {path for path in folder.rglob("*") if path.suffix in {".c", ".patch", ".py"}}
+    assert hashed == {path for path in folder.rglob("*") if path.suffix in {".c", ".mk", ".patch", ".py", ".sh"}}

@@ -123,3 +123,24 @@ def test_the_service_runs_on_the_versions_that_the_tests_have() -> None:
         return set(re.findall(r"^([a-z0-9-]+==\S+)", (PROJECT / name).read_text(), re.MULTILINE))
 
     assert pins("requirements-run.lock") <= pins("requirements.lock")
+
+
+@pytest.mark.parametrize(("environment_folder", "is_compiled"), [(".venv-run", False), (".venv", True)])
+def test_what_is_hardly_imported_is_not_compiled(environment_folder: str, is_compiled: bool) -> None:
+    """By an option: pip reads the variable PIP_NO_COMPILE=1 the other way round."""
+    told = ["make", "--dry-run", "--always-make", "PYTHON=python3", f"{environment_folder}/installed"]
+
+    commands = subprocess.run(told, cwd=PROJECT, env=environment(), capture_output=True, text=True, check=True).stdout
+
+    assert f"{environment_folder}/bin/python -m pip install" in commands
+    assert ("--no-compile" not in commands) is is_compiled
+    assert "PIP_NO_COMPILE" not in (PROJECT / "Makefile").read_text()
+
+
+def test_the_shared_layer_is_built_while_packages_are_installed() -> None:
+    """It needs an environment with pip, and not the packages in it."""
+    text = (PROJECT / "Makefile").read_text()
+
+    [needs] = re.findall(r"(?m)^shared-layer: (.*)$", text)
+    assert needs == "$(RUN_VENV)/bin/pip"
+    assert "-j3 ready" in text
