@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from samtranslator.yaml_helper import yaml_parse
 
 from operate.deploy_questions import SAMCONFIG, answers_so_far, default_answers
+from operate.deployer_rights import missing_actions
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "template.yaml"
 JOBS_TABLE = "JobsTable"
@@ -26,6 +27,10 @@ ALWAYS_UNRESERVED = 10
 """Concurrent executions that Lambda keeps for functions without a reservation; new accounts often have no more."""
 ENOUGH_CONCURRENCY = 100
 FREE_DASHBOARDS = 3
+CODE_BYTES = 60_000_000
+"""Functions and layers of one deployment, unpacked and rounded up. SAM keeps the layers of earlier ones."""
+MOST_UNPACKED_BYTES = 262_144_000
+NAMED_ACTIONS = 8
 
 UNUSABLE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 """States of a stack in which CloudFormation takes nothing but its deletion."""
@@ -62,7 +67,7 @@ class Account:
 
     def findings(self, *, is_new: bool) -> Iterator[str]:
         """What will hurt, a sentence each. `is_new` says that there is no such stack yet."""
-        looks = [self._concurrency]
+        looks = [self._rights, self._concurrency, self._code, self._layer]
         looks += [self._buckets, self._log_groups, self._dashboards] if is_new else [self._indexes]
         for look in looks:
             try:
@@ -87,6 +92,41 @@ class Account:
                 + (f"Set MaxConcurrentJobs={suggested}, or ask" if suggested > 0 else "Ask")
                 + f" for more: aws service-quotas request-service-quota-increase --service-code lambda"
                 f" --quota-code {CONCURRENCY_QUOTA} --desired-value 1000 --region {self.region}"
+            )
+
+    def _rights(self) -> Iterator[str]:
+        caller = self.client("sts").get_caller_identity()["Arn"]
+        missing = missing_actions(self.client("iam"), caller, stack_name=self.stack_name, region=self.region)
+        if missing:
+            more = f" and {len(missing) - NAMED_ACTIONS} more" if len(missing) > NAMED_ACTIONS else ""
+            yield (
+                "By IAM's simulator you may not do all that a deployment takes:"
+                f" {', '.join(missing[:NAMED_ACTIONS])}{more}. docs/deployer-policy.json has all of it."
+            )
+
+    def _code(self) -> Iterator[str]:
+        settings = self.client("lambda").get_account_settings()
+        most = settings["AccountLimit"].get("TotalCodeSize")
+        used = settings.get("AccountUsage", {}).get("TotalCodeSize", 0)
+        if most is not None and most - used < CODE_BYTES:
+            yield (
+                f"Lambda keeps at most {most / 1e9:.0f} GB of code here, and {used / 1e9:.1f} GB are there: delete old"
+                f" layer versions and functions (aws lambda list-layers --region {self.region})."
+            )
+
+    def _layer(self) -> Iterator[str]:
+        arn = self.parameters.get("FfmpegLayerArn")
+        if not arn:
+            return
+        layer = self.client("lambda").get_layer_version_by_arn(Arn=arn)
+        processors, wanted = layer.get("CompatibleArchitectures"), self.parameters.get("Architecture", "x86_64")
+        if processors and wanted not in processors:
+            yield f"The layer {arn} is for {', '.join(processors)}, and Architecture is {wanted}."
+        # Packed, which is less than it takes: what does not even fit so is refused for certain.
+        if (size := layer["Content"]["CodeSize"]) + CODE_BYTES > MOST_UNPACKED_BYTES:
+            yield (
+                f"The layer {arn} has {size / 1e6:.0f} MB packed. With the functions' own code that is more than the"
+                f" {MOST_UNPACKED_BYTES / 1e6:.0f} MB that Lambda unpacks."
             )
 
     def _buckets(self) -> Iterator[str]:

@@ -57,6 +57,7 @@ def main() -> int:
             environment = sam_environment(files, folder, podman)
             check_invoke(stack, files, environment)
             check_start_api(files, environment, folder)
+            check_warm_containers(files, environment, folder, podman)
     say("passed; everything is removed again")
     return 0
 
@@ -103,10 +104,25 @@ def check_start_api(files: SamLocal, environment: dict[str, str], folder: Path) 
         say(f"the link gave {len(mp3.content)} bytes of MP3, and then {again.status_code} {again.json()['type']}")
 
 
+def check_warm_containers(files: SamLocal, environment: dict[str, str], folder: Path, podman: Podman) -> None:
+    """With `--warm-containers LAZY`, the second call of a function finds the container of the first."""
+    with reserved_port() as port:
+        pass
+    with started_api(files, environment, folder / "warm.log", port, "--warm-containers", "LAZY"):
+        containers = []
+        for _ in range(3):
+            answer("GET", f"http://127.0.0.1:{port}/openapi.json")
+            containers.append(podman.run("ps", "--quiet"))
+    assert len(set(containers)) == 1, containers
+    assert len(containers[0].split()) == 1, containers
+
+
 @contextmanager
-def started_api(files: SamLocal, environment: dict[str, str], log_path: Path, port: int) -> Iterator[None]:
+def started_api(
+    files: SamLocal, environment: dict[str, str], log_path: Path, port: int, *options: str
+) -> Iterator[None]:
     """`sam local start-api` on a port of loopback."""
-    command = [*typed("start-api", files), "--port", str(port)]
+    command = [*typed("start-api", files), "--port", str(port), *options]
     say(" ".join(command[1:]))
     with log_path.open("wb") as log:
         process = SupervisedProcess(command, env=environment, cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT)
@@ -125,7 +141,7 @@ def started_api(files: SamLocal, environment: dict[str, str], log_path: Path, po
 
 
 def answer(method: str, url: str, **request: Any) -> dict[str, Any]:
-    """The JSON that a request is answered with. Every call starts a container, which takes some seconds."""
+    """The JSON that a request is answered with, and how long it took: mostly a container's start."""
     started = time.monotonic()
     response = requests.request(method, url, timeout=120, **request)
     say(f"{method} {url}: {response.status_code} in {time.monotonic() - started:.1f} s")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from operate.deployer_rights import questions
 from operate.preflight import Account, prepare, template_indexes
 
 INDEXES = frozenset({"by-name", "by-date", "by-place"})
@@ -26,6 +28,11 @@ class Aws:
         self.buckets: set[str] = state.get("buckets", set())
         self.groups: list[str] = state.get("groups", [])
         self.dashboards: int = state.get("dashboards", 0)
+        self.caller: str = state.get("caller", "arn:aws:iam::111122223333:root")
+        self.denied: set[str] = state.get("denied", set())
+        self.simulated: list[dict[str, Any]] = []
+        self.code_bytes: int = state.get("code_bytes", 0)
+        self.layer: dict[str, Any] = state.get("layer", {})
         self.deleted: list[str] = []
         self.indexes: frozenset[str] = frozenset(state.get("indexes", INDEXES))
 
@@ -56,11 +63,31 @@ class Aws:
             "AccountLimit": {
                 "ConcurrentExecutions": self.concurrency,
                 "UnreservedConcurrentExecutions": self.unreserved,
-            }
+                "TotalCodeSize": 75_000_000_000,
+            },
+            "AccountUsage": {"TotalCodeSize": self.code_bytes},
         }
 
+    def get_layer_version_by_arn(self, **_: Any) -> Any:
+        return self.layer
+
     def get_caller_identity(self) -> Any:
-        return {"Account": "111122223333"}
+        return {"Account": "111122223333", "Arn": self.caller}
+
+    def get_role(self, **request: Any) -> Any:
+        return {"Role": {"Arn": f"arn:aws:iam::111122223333:role/with/a/path/{request['RoleName']}"}}
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "simulate_principal_policy"
+        return self
+
+    def paginate(self, **request: Any) -> Any:
+        if self.caller.endswith("user/nobody"):
+            raise error("AccessDenied", 403, "not authorized to perform: iam:SimulatePrincipalPolicy")
+        self.simulated.append(request)
+        decisions = {name: "implicitDeny" if name in self.denied else "allowed" for name in request["ActionNames"]}
+        results = [{"EvalActionName": name, "EvalDecision": decision} for name, decision in decisions.items()]
+        return [{"EvaluationResults": results[:1]}, {"EvaluationResults": results[1:]}]
 
     def head_bucket(self, **request: Any) -> None:
         if request["Bucket"] not in self.buckets:
@@ -153,3 +180,75 @@ def test_an_update_that_changes_several_indexes_is_told_of() -> None:
 
 def test_the_indexes_are_those_of_the_template() -> None:
     assert "by-upload-key" in template_indexes()
+
+
+USER = "arn:aws:iam::111122223333:user/deployer"
+ROLE_SESSION = "arn:aws-cn:sts::111122223333:assumed-role/deployer/me@example.com"
+
+
+def test_rights_that_lack_are_named() -> None:
+    ready, said = prepared(Aws(caller=USER, denied={"sqs:CreateQueue", "iam:PassRole"}))
+
+    assert ready
+    assert "iam:PassRole, sqs:CreateQueue." in said
+    assert "docs/deployer-policy.json" in said
+
+
+def test_a_caller_with_no_rights_gets_no_long_list() -> None:
+    aws = Aws(caller=USER)
+    aws.denied = {action for question in questions({}) for action in question["ActionNames"]}
+
+    said = prepared(aws)[1]
+
+    assert f"and {len(aws.denied) - 8} more" in said
+
+
+def test_the_simulator_is_asked_for_the_very_stack() -> None:
+    aws = Aws(caller=ROLE_SESSION)
+
+    assert prepared(aws) == (True, "")
+
+    assert {question["PolicySourceArn"] for question in aws.simulated} == {
+        "arn:aws:iam::111122223333:role/with/a/path/deployer"
+    }
+    resources = {arn for question in aws.simulated for arn in question["ResourceArns"]}
+    assert "arn:aws-cn:s3:::audio-resampler-uploads-111122223333-eu-central-1" in resources
+    assert not [arn for arn in resources if re.search(r"STACK|REGION|ACCOUNT|.\*", arn)]
+    [pass_role] = [question for question in aws.simulated if question["ActionNames"] == ["iam:PassRole"]]
+    assert pass_role["ContextEntries"] == [
+        {
+            "ContextKeyName": "iam:PassedToService",
+            "ContextKeyType": "string",
+            "ContextKeyValues": ["lambda.amazonaws.com"],
+        }
+    ]
+
+
+def test_who_may_not_simulate_deploys_all_the_same() -> None:
+    ready, said = prepared(Aws(caller="arn:aws:iam::111122223333:user/nobody"))
+
+    assert ready
+    assert "Not looked at" in said
+
+
+def test_full_code_storage_is_said() -> None:
+    assert "75 GB" in prepared(Aws(code_bytes=74_990_000_000))[1]
+    assert prepared(Aws(code_bytes=10_000_000_000)) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "processors", "told"),
+    [
+        (5_000_000, ["x86_64"], ""),
+        (5_000_000, None, ""),
+        (5_000_000, ["arm64"], "Architecture is x86_64"),
+        (230_000_000, ["x86_64"], "230 MB"),
+    ],
+)
+def test_a_layer_of_ones_own_fits_the_functions(size_bytes: int, processors: list[str] | None, told: str) -> None:
+    layer = {"Content": {"CodeSize": size_bytes}, **({"CompatibleArchitectures": processors} if processors else {})}
+
+    said = prepared(Aws(layer=layer), FfmpegLayerArn="arn:aws:lambda:eu-central-1:1:layer:ffmpeg:1")[1]
+
+    assert told in said
+    assert bool(told) == bool(said)
