@@ -128,7 +128,7 @@ def test_a_completion_whose_answer_was_lost_is_no_problem(service: Service, wind
     def lose(route: Route) -> None:
         route.fetch()
         lost.append(route.request.url)
-        service.ready(job["id"])
+        until(lambda: service.job(job["id"])["status"] != "awaiting-upload", "the conversion has begun")
         route.abort("connectionreset")
 
     page.route("**/upload/complete", lose)

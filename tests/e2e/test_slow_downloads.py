@@ -77,6 +77,8 @@ def test_a_download_that_broke_off_goes_on(
     assert hashlib.sha256(saved.read_bytes()).digest() == hashlib.sha256(mp3.read_bytes()).digest()
     assert service.job(job["id"])["status"] == "claimed", "the window is longer than the download took"
     service.after_window(job["id"])
+    mp3.unlink()
+    saved.unlink()  # pytest keeps its folders for a while
     assert not [
         key for bucket in (service.uploads, service.results) for key in service.objects(bucket) if job["id"] in key
     ]

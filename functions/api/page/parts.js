@@ -1,7 +1,7 @@
 // The upload of a large file in parts: several at a time, each sent again by itself, and gone on with after a reload.
 
 const PARTS_FROM_BYTES = 16 * 2 ** 20;
-const PARTS_AT_A_TIME = 4;
+const PARTS_AT_A_TIME = 3;  // what is under way is lost when the line breaks: with more, too much of a large file
 const ADDRESSES_AT_A_TIME = 12;
 const HASHED_BYTES = 8 * 2 ** 20;
 const PART_TRIES = 3;

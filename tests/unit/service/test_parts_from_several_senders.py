@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
 
-from audiojobs.errors import UploadConflict
+from audiojobs.errors import AudioJobError, UploadConflict
 from audiojobs.job import Job, Status
 from resample.job_run import UploadEvent
 from tests.unit.service.senders import Sender
@@ -92,3 +93,39 @@ def test_what_lies_there_is_not_taken_for_the_upload(service: Service, what: str
 
     assert again.upload_id != sender.upload_id
     assert again.sent == {}
+
+
+STEPS = 4
+
+
+@pytest.mark.parametrize("has_fingerprint", list(itertools.product([True, False], repeat=2)), ids=str)
+def test_two_files_at_one_job_are_never_mixed_in_whatever_order(has_fingerprint: tuple[bool, bool]) -> None:
+    """Each begins, sends half, sends the rest and completes; who is refused gives up."""
+    arrived = 0
+    for first in itertools.combinations(range(2 * STEPS), STEPS):
+        service = Service()
+        job_id = service.create().job.id
+        senders = [Sender(job_id, file, has) for file, has in zip((FILE, FILE[::-1]), has_fingerprint, strict=True)]
+        work = [iter(steps_of(service, sender)) for sender in senders]
+
+        for moment in range(2 * STEPS):
+            next(work[0 if moment in first else 1], None)
+
+        for stored in service.aws.objects.values():
+            arrived += 1
+            assert stored.body in (FILE, FILE[::-1]), (first, has_fingerprint)
+    assert arrived
+
+
+def steps_of(service: Service, sender: Sender) -> Iterator[None]:
+    try:
+        sender.begin(service)
+        yield
+        sender.send(service, 2)
+        yield
+        sender.send(service)
+        yield
+        sender.complete(service)
+        yield
+    except AudioJobError:
+        return
