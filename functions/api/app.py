@@ -21,6 +21,7 @@ from api.requests import (
     parse_job_request,
     parse_limit,
     parse_parts_request,
+    parse_passphrase,
     parse_sent_parts,
     parse_upload_request,
 )
@@ -142,9 +143,10 @@ def look_at_link(token: str) -> Response[str]:
     job = _links().look(token)
     if _wants_page():
         return _page(200, job_page(job, _settings()))
+    shown = job.as_json() | ({"passphrase_required": True} if job.passphrase_hash else {})
     if _jobs().takes_upload(job):
-        return json_response(200, {**job.as_json(), "upload": _jobs().presign_upload(job), **begun_upload(job)})
-    return json_response(200, job.as_json())
+        return json_response(200, {**shown, "upload": _jobs().presign_upload(job), **begun_upload(job)})
+    return json_response(200, shown)
 
 
 @resolver.post("/d/<token>")
@@ -154,7 +156,7 @@ def claim_link(token: str) -> Response[str]:
             "A script of another site cannot read the answer. Let a form post to the link, or open it."
         )
     key = parse_claim_key(resolver.current_event.headers.get(IDEMPOTENCY_KEY))
-    claim = _links().claim(token, key=key)
+    claim = _links().claim(token, key=key, passphrase=parse_passphrase(**_body()))
     if not _wants_representation():
         return empty_response(303, {"Location": claim.url})
     download = {"url": claim.url, "expires_at": rfc3339(claim.expires_at)}

@@ -21,6 +21,7 @@ from audiojobs.errors import (
 from audiojobs.job import Job, Origin, Status, api_upload_key, idempotent_job_id, new_job_id, rfc3339
 from audiojobs.links import hash_secret, new_secret
 from audiojobs.objects import ResultObjects, UploadObjects
+from audiojobs.passphrases import hash_passphrase, is_passphrase
 from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import ApiSettings
 from audiojobs.store import RECORD_SECONDS, JobStore, Refused
@@ -79,6 +80,7 @@ class Jobs:
             upload_key=api_upload_key(job_id),
             filename=request.filename,
             reference=request.reference,
+            passphrase_hash=hash_passphrase(request.passphrase) if request.passphrase else None,
             created_at=now,
             updated_at=now,
             expires_at=now + self._settings.link_seconds,
@@ -103,7 +105,7 @@ class Jobs:
             request.size_bytes,
             request.conversion,
             request.reference,
-        ):
+        ) or not _is_same_passphrase(request.passphrase, job.passphrase_hash):
             raise IdempotencyKeyReused
         secret: str | None = new_secret()
         try:
@@ -182,6 +184,12 @@ class Jobs:
             raise JobNotFound from refused
         self._uploads.delete(job)
         self._results.delete(job.result_key)
+
+
+def _is_same_passphrase(given: str | None, stored: str | None) -> bool:
+    if given is None or stored is None:
+        return given is None and stored is None
+    return is_passphrase(given, stored)
 
 
 def why_not_ready(job: Job) -> RequestError:

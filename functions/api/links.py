@@ -14,10 +14,18 @@ from dataclasses import dataclass
 
 from api.jobs import why_not_ready
 from audiojobs.announcements import Announcer
-from audiojobs.errors import AlreadyDownloaded, AudioJobError, JobNotFound
+from audiojobs.errors import (
+    AlreadyDownloaded,
+    AudioJobError,
+    JobNotFound,
+    LinkLocked,
+    PassphraseRequired,
+    WrongPassphrase,
+)
 from audiojobs.job import Job, Status
 from audiojobs.links import hash_secret, parse_token
 from audiojobs.objects import ResultObjects
+from audiojobs.passphrases import MAX_PASSPHRASE_TRIES, is_passphrase
 from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import ApiSettings
 from audiojobs.store import JobStore, Refused
@@ -61,10 +69,11 @@ class Links:
             raise JobNotFound
         return job.seen_at(self._clock())
 
-    def claim(self, token: str, *, key: str | None = None) -> Claim:
+    def claim(self, token: str, *, key: str | None = None, passphrase: str | None = None) -> Claim:
         """Spend the link for a presigned URL that lives as long as the download window.
 
-        The purge is scheduled before the claim is granted, so that nothing claimed is ever left lying.
+        The purge is scheduled before the claim is granted, so that nothing claimed is ever left lying. A claim that
+        was granted needs its key alone, and no passphrase, to be answered again.
         Raises :class:`~audiojobs.errors.RequestError` with the reason for a refusal.
         """
         job = self.look(token)
@@ -73,6 +82,9 @@ class Links:
             return self._claim_again(job)
         if job.status is not Status.READY:
             raise why_not_ready(job)
+        secret_hash = hash_secret(token.partition(".")[2])
+        if job.passphrase_hash:
+            self._require_passphrase(job, secret_hash, passphrase)
         window = self._settings.download_window_for(job.result.size_bytes if job.result else 0)
         # A second more than the window: a message that is early would only be sent again.
         self._schedule.add(job.id, delay_seconds=window + 1)
@@ -83,7 +95,7 @@ class Links:
             claimed = self._store.claim(
                 job.id,
                 now=now,
-                secret_hash=hash_secret(token.partition(".")[2]),
+                secret_hash=secret_hash,
                 purge_at=now + window,
                 holder=holder,
             )
@@ -91,6 +103,27 @@ class Links:
             raise why_not_ready(refused.job.seen_at(now)) if refused.job else JobNotFound() from refused
         self._tell_claimed(claimed)
         return Claim(claimed, url, claimed.purge_at or now)
+
+    def _require_passphrase(self, job: Job, secret_hash: str, passphrase: str | None) -> None:
+        """Count the try, then compare. Who tries none learns no more than that one is needed."""
+        if passphrase is None:
+            raise PassphraseRequired
+        now = self._clock()
+        try:
+            counted = self._store.count_passphrase_try(
+                job.id, now=now, secret_hash=secret_hash, most=MAX_PASSPHRASE_TRIES
+            )
+        except Refused as refused:
+            current = refused.job.seen_at(now) if refused.job else None
+            if current and current.status is Status.READY and current.passphrase_tries >= MAX_PASSPHRASE_TRIES:
+                raise LinkLocked from refused
+            raise why_not_ready(current) if current else JobNotFound() from refused
+        if is_passphrase(passphrase, job.passphrase_hash or ""):
+            return
+        left = MAX_PASSPHRASE_TRIES - counted.passphrase_tries
+        if left < 1:
+            raise LinkLocked
+        raise WrongPassphrase(f"The passphrase is wrong. {left} {'try is' if left == 1 else 'tries are'} left.")
 
     def _tell_claimed(self, job: Job) -> None:
         """The claim is granted, whatever becomes of its event: one that fails here goes out with the purge."""

@@ -7,14 +7,16 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs
 
 from audiojobs.conversion import OPTION_NAMES, Conversion
 from audiojobs.errors import InvalidRequest
 from audiojobs.filenames import is_harmless
 from audiojobs.job import Status
 from audiojobs.multipart import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
+from audiojobs.passphrases import MAX_PASSPHRASE_CHARACTERS, MIN_PASSPHRASE_CHARACTERS
 from audiojobs.references import MAX_REFERENCE_CHARACTERS
 
 MAX_FILENAME_CHARACTERS = 255
@@ -31,7 +33,7 @@ JOB_KEY_PATTERN = f"[!-~]{{1,{MAX_JOB_KEY_CHARACTERS}}}"
 MAX_PRESIGNED_PARTS = 100
 
 UPLOAD_FIELDS = ("size_bytes", "part_size_bytes", "fingerprint")
-JOB_FIELDS = ("filename", "reference", "size_bytes", *OPTION_NAMES)
+JOB_FIELDS = ("filename", "reference", "passphrase", "size_bytes", *OPTION_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class JobRequest:
     size_bytes: int | None
     conversion: Conversion
     reference: str | None = None
+    passphrase: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,29 @@ def parse_job_request(body: str | None, *, is_base64: bool = False) -> JobReques
         _size_bytes(values),
         Conversion.from_json(values),
         None if reference is None else _reference(reference),
+        _new_passphrase(values),
     )
+
+
+def parse_passphrase(body: str | None, *, is_base64: bool = False) -> str | None:
+    """What a claim brings: a JSON object, or the field of a form. Raises :class:`~audiojobs.errors.InvalidRequest`."""
+    try:
+        text = base64.b64decode(body or "").decode() if is_base64 else body or ""
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest("The body must be JSON or a form.") from error
+    given: Any = None
+    if text.lstrip()[:1] in ("{", "["):
+        given = _json_object(text, ("passphrase",), is_base64=False).get("passphrase")
+        if given == "":
+            raise InvalidRequest("passphrase must not be empty.", field="passphrase")
+    elif text:
+        fields = parse_qs(text, keep_blank_values=True, max_num_fields=100).get("passphrase", [""])
+        given = fields[0] if len(fields) == 1 else fields
+    if given is not None and (not isinstance(given, str) or len(given) > MAX_PASSPHRASE_CHARACTERS):
+        raise InvalidRequest(
+            f"passphrase must be a text of at most {MAX_PASSPHRASE_CHARACTERS} characters.", field="passphrase"
+        )
+    return given or None
 
 
 def parse_limit(text: str | None) -> int:
@@ -205,6 +230,23 @@ def _filename(values: Mapping[str, Any]) -> str:
             field="filename",
         )
     return name
+
+
+def _new_passphrase(values: Mapping[str, Any]) -> str | None:
+    given = values.get("passphrase")
+    if given is None:
+        return None
+    if (
+        not isinstance(given, str)
+        or not MIN_PASSPHRASE_CHARACTERS <= len(given) <= MAX_PASSPHRASE_CHARACTERS
+        or not all(map(is_harmless, given))
+    ):
+        raise InvalidRequest(
+            f"passphrase must have {MIN_PASSPHRASE_CHARACTERS} to {MAX_PASSPHRASE_CHARACTERS} characters, "
+            "and no control characters.",
+            field="passphrase",
+        )
+    return given
 
 
 def _reference(given: Any) -> str:

@@ -45,6 +45,9 @@ from resample.sandbox.scratch import scratch_folder
 
 PROGRESS_INTERVAL_SECONDS = 2.0
 
+# S3 shows metadata to whoever may read the object, and the uploader would believe the result protected.
+_PROTECTS_NOTHING = "A direct upload takes no passphrase. Create the job with POST /jobs to give it one."
+
 _ANNOUNCEMENT_LEASE_SECONDS = 30  # what is left after `ready`: two deletes and an event
 _NEVER = 0.0  # the upload was not seen
 _LAST_MODIFIED_SECONDS = 2  # by which S3's own moments of one upload may differ
@@ -166,6 +169,8 @@ class JobRunner:
         conversion, reference = Conversion(), None
         metadata = upload.metadata if upload else {}
         try:
+            if "passphrase" in metadata:
+                raise InvalidRequest(_PROTECTS_NOTHING, field="passphrase")
             reference = reference_from_metadata(metadata)
         except InvalidRequest as error:
             refusal = error

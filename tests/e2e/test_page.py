@@ -386,6 +386,10 @@ STATES: dict[str, tuple[dict[str, Any], str]] = {
     "choose": ({}, "Drop an audio file here"),
     "processing": ({"status": "processing", "progress": 0.43, "source": SOURCE}, "43 %"),
     "ready": ({"status": "ready", "source": SOURCE, "result": RESULT, "warnings": [NOTICE]}, "The link works once"),
+    "protected": (
+        {"status": "ready", "result": RESULT, "passphrase_required": True},
+        "The sender of the link knows it",
+    ),
     "unchanged": ({"status": "ready", "source": SOURCE, "result": {**RESULT, "passthrough": True}}, "byte for byte"),
     "claimed": ({"status": "claimed", "source": SOURCE, "result": RESULT}, "If you did not use it"),
     "purged": ({"status": "purged"}, "No copy is kept"),

@@ -14,7 +14,9 @@ from audiojobs.errors import (
     JobNotFound,
     JobNotReady,
     LinkExpired,
+    LinkLocked,
     NoAudio,
+    PassphraseRequired,
     TimeLimit,
     TruncatedAudio,
     UnreadableUpload,
@@ -25,6 +27,7 @@ from audiojobs.errors import (
     UploadNotFound,
     UploadReplaced,
     UploadTooLarge,
+    WrongPassphrase,
 )
 
 ERRORS: dict[type[AudioJobError], tuple[str, AudioJobError]] = {
@@ -35,6 +38,18 @@ ERRORS: dict[type[AudioJobError], tuple[str, AudioJobError]] = {
     CrossOriginClaim: (
         "A script of another site sent the claim. Its browser would not let it read the answer. The link still works.",
         CrossOriginClaim("A script of another site cannot read the answer. Let a form post to the link, or open it."),
+    ),
+    PassphraseRequired: (
+        "The job has a passphrase. Send it with the claim; whoever sent you the link knows it. The link still works.",
+        PassphraseRequired(),
+    ),
+    WrongPassphrase: (
+        "`detail` says how many tries are left. The link still works.",
+        WrongPassphrase("The passphrase is wrong. 9 tries are left."),
+    ),
+    LinkLocked: (
+        "Ten passphrases were tried. Not even the right one opens the link now, until its owner renews it.",
+        LinkLocked(),
     ),
     JobNotFound: ("The job does not exist, or the link is wrong. The answer never tells which.", JobNotFound()),
     JobNotReady: (

@@ -87,6 +87,7 @@ CLAIMED_JOB = {
     "download": DOWNLOAD,
 }
 REFERENCE = "order 4711"
+PASSPHRASE = "three blue geese"  # noqa: S105 - an example
 PAGE_TOKEN = "eyJpZCI6Li4ufQ"  # noqa: S105 - of a list's next page
 REFUSAL = {
     "type": "request-refused",
@@ -113,6 +114,8 @@ EXAMPLES: Schema = {
     },
     "PresignedPart": {"number": 2, "method": "PUT", "url": PART_URL, "headers": {}},
     "CompleteRequest": {"parts": [{"number": 1, "etag": SENT_PART["etag"]}]},
+    "ClaimRequest": {"passphrase": PASSPHRASE},
+    "ClaimForm": {"passphrase": PASSPHRASE},
     "JobRequest": {"filename": "song.wav", "bit_rate": 128000, "reference": REFERENCE},
     "Job": READY_JOB,
     "CreatedJob": {**NEW_JOB, "upload": UPLOAD, "link": LINK},

@@ -32,11 +32,14 @@ from audiojobs.errors import (
     JobNotFound,
     JobNotReady,
     LinkExpired,
+    LinkLocked,
+    PassphraseRequired,
     UploadConflict,
     UploadIncomplete,
     UploadNotAwaited,
     UploadNotFound,
     UploadTooLarge,
+    WrongPassphrase,
 )
 from audiojobs.job import Status
 from audiojobs.references import MAX_REFERENCE_CHARACTERS
@@ -45,6 +48,12 @@ from audiojobs.references import MAX_REFERENCE_CHARACTERS
 def _body(schema: str, description: str, *, required: bool) -> Schema:
     content = {"application/json": media_type(schema)}
     return {"requestBody": {"required": required, "description": description, "content": content}}
+
+
+def _claim_body() -> Schema:
+    body = _body("ClaimRequest", "The passphrase, for a job that has one: as JSON or from a form.", required=False)
+    body["requestBody"]["content"]["application/x-www-form-urlencoded"] = media_type("ClaimForm")
+    return body
 
 
 # The upload in parts, which signed callers and whoever has the link do alike.
@@ -254,9 +263,18 @@ def paths() -> Schema:
                         },
                     },
                     **problems_or_page(
-                        InvalidRequest, CrossOriginClaim, JobNotFound, JobNotReady, AlreadyDownloaded, LinkExpired
+                        InvalidRequest,
+                        CrossOriginClaim,
+                        PassphraseRequired,
+                        WrongPassphrase,
+                        LinkLocked,
+                        JobNotFound,
+                        JobNotReady,
+                        AlreadyDownloaded,
+                        LinkExpired,
                     ),
                 },
+                **_claim_body(),
                 parameters=[
                     parameter(
                         "header",

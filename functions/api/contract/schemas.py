@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.contract.errors import ERRORS
-from api.contract.examples import EXAMPLES, LINK, PAGE_TOKEN, PART_BYTES, REFERENCE, SOURCE, UPLOAD, Schema
+from api.contract.examples import EXAMPLES, LINK, PAGE_TOKEN, PART_BYTES, PASSPHRASE, REFERENCE, SOURCE, UPLOAD, Schema
 from api.contract.parts import nullable, object_schema, optional, reference, timestamp, timestamp_or_null
 from api.requests import (
     KEY_PATTERN,
@@ -16,6 +16,7 @@ from audiojobs.conversion import BIT_RATES, DEFAULT_BIT_RATE, DEFAULT_SAMPLE_RAT
 from audiojobs.errors import InvalidRequest
 from audiojobs.job import Status
 from audiojobs.multipart import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
+from audiojobs.passphrases import MAX_PASSPHRASE_CHARACTERS, MIN_PASSPHRASE_CHARACTERS
 from audiojobs.references import MAX_REFERENCE_CHARACTERS
 
 _STATES = {
@@ -101,6 +102,14 @@ def _bare_schemas() -> Schema:
                     minLength=1,
                     maxLength=MAX_REFERENCE_CHARACTERS,
                 ),
+                "passphrase": optional(
+                    "string",
+                    "What the claim needs beside the link. Tell it to the receiver on another way than the link. "
+                    "No control characters. It is stored as a slow hash, and shown nowhere.",
+                    minLength=MIN_PASSPHRASE_CHARACTERS,
+                    maxLength=MAX_PASSPHRASE_CHARACTERS,
+                    examples=[PASSPHRASE],
+                ),
                 "size_bytes": optional(
                     "integer",
                     "Size of the file in bytes. S3 then accepts no other size.",
@@ -138,6 +147,31 @@ def _bare_schemas() -> Schema:
                 ),
             },
         },
+        "ClaimRequest": {
+            "type": "object",
+            "description": "What a claim brings.",
+            "additionalProperties": False,
+            "properties": {
+                "passphrase": optional(
+                    "string",
+                    "The job's passphrase, where it has one.",
+                    minLength=1,
+                    maxLength=MAX_PASSPHRASE_CHARACTERS,
+                )
+            },
+        },
+        "ClaimForm": {
+            "type": "object",
+            "description": "What a claim brings, as a form sends it.",
+            "properties": {
+                "passphrase": {
+                    "type": "string",
+                    "minLength": 0,
+                    "maxLength": MAX_PASSPHRASE_CHARACTERS,
+                    "description": "The job's passphrase, where it has one.",
+                }
+            },
+        },
         "Job": object_schema(job, "One file and its conversion."),
         "CreatedJob": object_schema(
             {
@@ -161,6 +195,11 @@ def _bare_schemas() -> Schema:
             "properties": {
                 **job,
                 "upload": {**upload, "description": "A fresh upload URL, only while the job waits for its file."},
+                "passphrase_required": {
+                    "type": "boolean",
+                    "description": "True where the claim needs a passphrase; otherwise not there.",
+                    "examples": [True],
+                },
             },
         },
         "ClaimedJob": object_schema(

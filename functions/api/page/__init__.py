@@ -17,8 +17,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from audiojobs.errors import AudioJobError, JobNotFound
+from audiojobs.errors import AudioJobError, JobNotFound, PassphraseRequired, WrongPassphrase
 from audiojobs.job import Job, Status, rfc3339
+from audiojobs.passphrases import MAX_PASSPHRASE_CHARACTERS
 from audiojobs.settings import LONGEST_WINDOW_SECONDS, ApiSettings
 
 _FOLDER = Path(__file__).parent
@@ -63,7 +64,24 @@ def refusal_page(error: AudioJobError, settings: ApiSettings) -> str:
         return _filled(
             settings, title=error.title, lead=texts["leads"]["unknown"], content=_paragraph(texts["hints"]["unknown"])
         )
-    return _filled(settings, title=error.title, lead=error.detail, content="")
+    again = isinstance(error, (PassphraseRequired, WrongPassphrase))
+    return _filled(
+        settings, title=error.title, lead=error.detail, content=_claim_form(needs_passphrase=True) if again else ""
+    )
+
+
+def _claim_form(*, needs_passphrase: bool) -> str:
+    """What claims the link without JavaScript."""
+    field = ""
+    if needs_passphrase:
+        words = _texts()["passphrase"]
+        field = (
+            f'<label for="passphrase">{escape(words["label"])}</label>'
+            '<input type="password" id="passphrase" name="passphrase" required autocomplete="off"'
+            f' maxlength="{MAX_PASSPHRASE_CHARACTERS}" aria-describedby="passphrase-note">'
+            f'<p class="note" id="passphrase-note">{escape(words["note"])}</p>'
+        )
+    return f'<form method="post">{field}<button class="wide">Download</button></form>'
 
 
 def _content(job: Job, settings: ApiSettings) -> str:
@@ -81,7 +99,7 @@ def _content(job: Job, settings: ApiSettings) -> str:
             return (
                 "".join(_paragraph(warning.detail, "warning") for warning in job.warnings)
                 + _facts(job)
-                + '<form method="post"><button class="wide">Download</button></form>'
+                + _claim_form(needs_passphrase=job.passphrase_hash is not None)
                 + _paragraph(_with_window(texts["once"], settings, job), "note")
             )
         case Status.FAILED:

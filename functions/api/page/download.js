@@ -47,12 +47,21 @@ function warnings() {
 }
 
 function ready() {
-  const download = button("Download", () => take(download), "wide");
+  const download = job.passphrase_required ? claimForm() : button("Download", () => take(download), "wide");
   const unchanged = job.result?.passthrough ? [paragraph(texts.passthrough, "good")] : [];
   const inApp = IN_APP.test(navigator.userAgent) ? [paragraph(texts.inApp, "warning")] : [];
   const slow = slowSeconds() > 60 ? ` ${filled(texts.slow)}` : "";
   return { nodes: [...problemNodes(), ...warnings(), ...inApp, ...facts(), ...unchanged, download,
     paragraph(filled(texts.once) + slow, "note")] };
+}
+
+// Asks for the passphrase; its submission is caught below.
+function claimForm() {
+  return element("form", {},
+    element("label", { for: "passphrase" }, texts.passphrase.label),
+    element("input", { type: "password", id: "passphrase", required: true, autocomplete: "off", maxlength: 128, "aria-describedby": "passphrase-note" }),
+    element("p", { class: "note", id: "passphrase-note" }, texts.passphrase.note),
+    element("button", { class: "wide" }, "Download"));
 }
 
 // The form that came with the page is for browsers without scripts; pressed early, it does the same as our button.
@@ -66,7 +75,10 @@ const claimKey = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => b
 
 async function postClaim(key, tries = 3) {
   const headers = { Prefer: "return=representation", "Idempotency-Key": key };
-  const answer = await fetch(address, { method: "POST", headers }).catch((error) => { if (tries === 1) throw error; });
+  const passphrase = $("passphrase")?.value;
+  const body = passphrase ? JSON.stringify({ passphrase }) : null;
+  if (body) headers["Content-Type"] = "application/json";
+  const answer = await fetch(address, { method: "POST", headers, body }).catch((error) => { if (tries === 1) throw error; });
   if (answer?.status < 500 || (answer && tries === 1)) return answer;
   await new Promise((resolve) => setTimeout(resolve, 1000));
   return postClaim(key, tries - 1);
@@ -107,6 +119,7 @@ async function take(pressed) {
   try {
     const answer = await postClaim(claimKey);
     if (answer.status === 200) wanted = await answer.json();
+    else if (answer.status === 403) message = (await answer.json()).detail;
     else message = answer.status < 500 ? "" : "The server could not answer. Please try again.";
   } catch {
     message = "The answer did not arrive. If the button is still here, the link has not been used: please try again.";
@@ -123,6 +136,7 @@ async function take(pressed) {
   shown.key = "again";
   await look();
   Object.assign(pressed, { disabled: false, textContent: "Download" });
+  $("passphrase")?.focus();
 }
 
 function claimedHere() {

@@ -6,6 +6,9 @@
     ├── RequestError              the caller has to change something, or wait
     │   ├── InvalidRequest        invalid-request       400
     │   ├── CrossOriginClaim      cross-origin-claim    403
+    │   ├── PassphraseRequired    passphrase-required   403
+    │   ├── WrongPassphrase       wrong-passphrase      403
+    │   ├── LinkLocked            link-locked           403
     │   ├── JobNotFound           job-not-found         404
     │   ├── JobNotReady           job-not-ready         409
     │   ├── UploadNotFound        upload-not-found      404
@@ -74,6 +77,26 @@ class CrossOriginClaim(RequestError):
 
     code = "cross-origin-claim"
     title = "A script of another site cannot claim a link"
+    http_status = 403
+
+
+class PassphraseRequired(RequestError):
+    code = "passphrase-required"
+    title = "This download needs a passphrase"
+    http_status = 403
+
+
+class WrongPassphrase(RequestError):
+    code = "wrong-passphrase"
+    title = "The passphrase is wrong"
+    http_status = 403
+
+
+class LinkLocked(RequestError):
+    """Whatever is tried now, right or wrong, is not compared."""
+
+    code = "link-locked"
+    title = "The link is locked after too many wrong passphrases"
     http_status = 403
 
 

@@ -118,6 +118,7 @@ class Job:
     of the download window; ``delete_at`` the moment from which the record itself may go (DynamoDB TTL). ``announced``
     tells that the event of its state went out; ``retryable`` that a failure was ours, so that a redriven event may try
     again. ``more_secret_hashes`` are further links: whoever repeats the job's creation gets one of its own.
+    ``passphrase_hash`` is slow and salted; ``passphrase_tries`` counts what was tried, the right ones too.
     ``deleted_at`` is when it was proved that nothing of it is left that should not be. ``sweep_at`` is when the sweep
     looks at it next; without one, there is nothing left to do.
     """
@@ -138,6 +139,8 @@ class Job:
     upload_last_modified: float | None = None
     secret_hash: str | None = None
     more_secret_hashes: frozenset[str] | None = None
+    passphrase_hash: str | None = None
+    passphrase_tries: int = 0
     reference: str | None = None
     progress: float = 0.0
     source: Source | None = None

@@ -443,12 +443,12 @@ class JobStore:
         )
 
     def renew_link(self, job_id: str, *, now: float, secret_hash: str) -> Job:
-        """Replace the links of a ``ready`` job: those before it are dead."""
+        """Replace the links of a ``ready`` job: those before it are dead, and passphrases may be tried again."""
         return self._transition(
             job_id,
-            "SET updated_at = :now, secret_hash = :secret_hash REMOVE more_secret_hashes",
+            "SET updated_at = :now, secret_hash = :secret_hash, passphrase_tries = :none REMOVE more_secret_hashes",
             "#status = :ready AND expires_at > :now",
-            {":ready": Status.READY, ":now": now, ":secret_hash": secret_hash},
+            {":ready": Status.READY, ":now": now, ":secret_hash": secret_hash, ":none": 0},
         )
 
     def add_link(self, job_id: str, *, now: float, secret_hash: str) -> Job:
@@ -473,6 +473,17 @@ class JobStore:
             if refused.job and secret_hash in (refused.job.more_secret_hashes or ()):
                 return refused.job  # the answer to our own write was lost
             raise
+
+    def count_passphrase_try(self, job_id: str, *, now: float, secret_hash: str, most: int) -> Job:
+        """Count a try before it is compared, so that any number of tries at once are no more than ``most``."""
+        return self._transition(
+            job_id,
+            "ADD passphrase_tries :one",
+            "#status = :ready AND expires_at > :now"
+            " AND (secret_hash = :secret_hash OR contains(more_secret_hashes, :secret_hash))"
+            " AND (attribute_not_exists(passphrase_tries) OR passphrase_tries < :most)",
+            {":ready": Status.READY, ":now": now, ":secret_hash": secret_hash, ":most": most, ":one": 1},
+        )
 
     def claim(self, job_id: str, *, now: float, secret_hash: str, purge_at: float, holder: str | None = None) -> Job:
         """``ready`` -> ``claimed``: of any number of simultaneous callers exactly one is not refused.

@@ -423,6 +423,15 @@ class TestFaultsOfTheFile:
         assert service.engine.runs == 0
         assert service.announced() == ["Job Failed"]
 
+    def test_a_passphrase_in_the_metadata_protects_nothing_and_fails_the_job(self, service: Service) -> None:
+        service.cloud.upload(KEY, b"sound", passphrase="three blue geese")
+
+        failed = service.outcome(KEY).job
+
+        assert (failed.status, failed.error and failed.error.code) == (Status.FAILED, "invalid-request")
+        assert "geese" not in str(failed)
+        assert service.cloud.upload_keys() == []
+
     def test_a_reference_too_long_to_be_found_again_fails_the_job(self, service: Service) -> None:
         service.cloud.upload(KEY, b"sound", reference="x" * 257)
 

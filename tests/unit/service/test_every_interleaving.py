@@ -19,8 +19,9 @@ import pytest
 from greenlet import getcurrent
 
 from audiojobs.job import Origin
+from audiojobs.passphrases import MAX_PASSPHRASE_TRIES
 from tests.unit.service.service_in_memory import Fault, Task
-from tests.unit.service.test_state_machine import Jobs
+from tests.unit.service.test_state_machine import WRONG, Jobs
 
 FILE = b"sound in parts"
 WAITS: Any = (0, None)  # a work that stands before its first call
@@ -91,6 +92,17 @@ def unannounced(machine: Jobs) -> None:
     jump(machine, "lease_expires_at", 301)
 
 
+def protected(machine: Jobs) -> None:
+    """Ready, with a passphrase."""
+    ready(machine)
+
+
+def one_try_left(machine: Jobs) -> None:
+    ready(machine)
+    for _ in range(MAX_PASSPHRASE_TRIES - 1):
+        machine.claim(0, False, None, GOES, WRONG)
+
+
 def nothing(_machine: Jobs) -> None:
     """There is no job yet."""
 
@@ -132,6 +144,8 @@ BEGINNINGS: dict[str, Act] = {
         parts_completed,
         parts_sent_and_another_file,
         parts_expired,
+        protected,
+        one_try_left,
     )
 }
 
@@ -146,6 +160,7 @@ WORKS: dict[str, Act] = {
     "create again": lambda machine: machine.create_a_job_with_a_key(WAITS),
     "claim": lambda machine: machine.claim(0, False, None, WAITS),
     "claim with a key": lambda machine: machine.claim(0, False, "a" * 32, WAITS),
+    "claim with a wrong passphrase": lambda machine: machine.claim(0, False, None, WAITS, WRONG),
     "renew": lambda machine: machine.renew_a_link(0, WAITS),
     "delete": lambda machine: machine.delete_a_job(0, WAITS),
     "event": lambda machine: machine.deliver_an_event(0, WAITS),
@@ -162,6 +177,8 @@ def can_begin(machine: Jobs, work: str) -> bool:
     match work:
         case "claim" | "claim with a key":
             return bool(machine.world.tokens)
+        case "claim with a wrong passphrase":
+            return machine.world.is_protected
         case "delete":
             return bool(machine.aws.items) and not machine.world.deleted
         case "renew" | "upload again":
@@ -205,6 +222,7 @@ def replay(beginning: str, works: tuple[str, str], path: tuple[Step, ...]) -> tu
     """The state at the end of a path; ``None`` if a work can't begin there."""
     machine = Jobs()
     machine.world.service.keep_originals = False
+    machine.world.is_protected = beginning in ("protected", "one_try_left")
     if beginning != "nothing":
         machine.create_a_job_with_a_key(GOES)
     BEGINNINGS[beginning](machine)
@@ -279,6 +297,9 @@ SAMPLE = [
     ("ready", ("create again", "claim")),
     ("ready", ("create again", "renew")),
     ("ready", ("claim", "claim with a key")),
+    ("protected", ("claim", "claim with a wrong passphrase")),
+    ("one_try_left", ("claim", "claim with a wrong passphrase")),
+    ("one_try_left", ("claim with a wrong passphrase", "renew")),
     ("ready_and_expired", ("claim", "sweep")),
     ("claimed", ("purge", "sweep")),
     ("corrected", ("event", "sweep")),

@@ -44,6 +44,7 @@ from tests.unit.service.service_in_memory import (
 
 KEY = "any/key.wav"
 FILE = b"sound in one part"
+PASSPHRASE = "three blue geese"
 ATTEMPTS = 3
 POINTS: list[tuple[str, int, str, Fault]] = []
 """Every fault that was tried: the work, the number and the name of its call, and what happened to it."""
@@ -131,8 +132,8 @@ def vanished() -> Work:
     return Work(prepare, resample, check)
 
 
-def ready(service: Service) -> tuple[Job, str]:
-    created = service.create()
+def ready(service: Service, passphrase: str | None = None) -> tuple[Job, str]:
+    created = service.create(passphrase=passphrase)
     service.aws.put(UPLOADS, created.job.upload_key, b"sound")
     resample(service, UploadEvent(UPLOADS, created.job.upload_key, "1", None))
     return job_of_id(service, created.job.id), f"{created.job.id}.{created.secret}"
@@ -201,6 +202,21 @@ def claim(key: str | None = "k" * 32) -> Work:
         assert list(dict.fromkeys(told)) == ["Job Ready", "Job Claimed", "Job Purged"]
 
     return Work(ready, lambda service, ready: service.claim(ready[1], key), check)
+
+
+def claim_with_a_passphrase() -> Work:
+    """A call that fails costs a try or two, and never more."""
+
+    def check(service: Service, ready: tuple[Job, str]) -> None:
+        job = job_of_id(service, ready[0].id)
+        assert job.status is Status.CLAIMED
+        assert 1 <= job.passphrase_tries <= 3
+
+    return Work(
+        lambda service: ready(service, PASSPHRASE),
+        lambda service, ready: service.claim(ready[1], "k" * 32, PASSPHRASE),
+        check,
+    )
 
 
 def sweep(prepare: Callable[[Service], str], status: Status, events: list[str], **settings: Any) -> Work:
@@ -457,6 +473,7 @@ WORKS = {
     "create again": create_again(),
     "claim": claim(),
     "claim without a key": claim(key=None),
+    "claim with a passphrase": claim_with_a_passphrase(),
     "delete": delete(),
     "delete, claimed": delete(claimed=True),
     "delete, kept": delete(keep_originals=True),

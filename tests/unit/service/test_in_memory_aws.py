@@ -52,6 +52,9 @@ CALLS: dict[str, Callable[..., Any]] = {
     "announced": lambda store, job, name, **_: store.end_announcement(job.id, holder=name),
     "renew": lambda store, job, now, secret, **_: store.renew_link(job.id, now=now, secret_hash=secret or "2" * 64),
     "add": lambda store, job, now, secret, **_: store.add_link(job.id, now=now, secret_hash=secret or "2" * 64),
+    "try": lambda store, job, now, secret, **_: store.count_passphrase_try(
+        job.id, now=now, secret_hash=secret or "", most=2
+    ),
     "claim": lambda store, job, now, until, secret, **_: store.claim(
         job.id, now=now, secret_hash=secret or "", purge_at=until
     ),

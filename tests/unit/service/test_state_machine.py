@@ -34,6 +34,7 @@ from audiojobs.announcements import DETAIL_TYPES
 from audiojobs.errors import AudioJobError
 from audiojobs.job import RETRY_GRACE_SECONDS, Job, Origin, Status, api_job_id, direct_job_id
 from audiojobs.links import hash_secret, parse_token
+from audiojobs.passphrases import MAX_PASSPHRASE_TRIES
 from audiojobs.store import RECORD_SECONDS, _job
 from resample.job_run import UploadEvent
 from tests.unit.service.in_memory_aws import Item, PartsUnderWay, Perform, QueuedMessage, StoredObject
@@ -53,6 +54,7 @@ LAMBDA_SECONDS, API_SECONDS, PURGE_SECONDS = 900, 15, 60
 RETRIES = 2
 DIRECT_KEY = "any/key.wav"
 DAY = 24 * 3600
+RIGHT, WRONG = "three blue geese", "four blue geese"
 
 ARROWS = {
     (None, Status.AWAITING_UPLOAD),
@@ -139,6 +141,8 @@ class World:
     records_gone: set[str] = field(default_factory=set)
     holders: dict[str, Task | None] = field(default_factory=dict)
     keyed: bool = False
+    is_protected: bool = False
+    offered: dict[Task | None, str | None] = field(default_factory=dict)
     senders: list[Sender] = field(default_factory=list)
     giving_up: set[Task | None] = field(default_factory=set)
     requests_made: int = 0
@@ -166,9 +170,10 @@ class Jobs(RuleBasedStateMachine):
 
     # What happens
 
-    @initialize(keep_originals=st.booleans(), uploads=st.integers(0, 2))
-    def deploy(self, keep_originals: bool, uploads: int) -> None:
+    @initialize(keep_originals=st.booleans(), protected=st.booleans(), uploads=st.integers(0, 2))
+    def deploy(self, keep_originals: bool, protected: bool, uploads: int) -> None:
         self.service.keep_originals = keep_originals
+        self.world.is_protected = protected
         self.create_a_job((None, None))
         for pick in range(uploads):
             self.upload(1 - pick, b"sound", False)
@@ -176,7 +181,7 @@ class Jobs(RuleBasedStateMachine):
     @precondition(lambda self: sum(job.origin is Origin.API for job in self._jobs()) < 2)
     @rule(plan=plans(1))
     def create_a_job(self, plan: Any) -> None:
-        self._start(self.service.create, plan)
+        self._start(lambda: self.service.create(passphrase=self._passphrase()), plan)
 
     @precondition(lambda self: self.world.keyed or sum(job.origin is Origin.API for job in self._jobs()) < 2)
     @rule(plan=plans(3))
@@ -185,7 +190,7 @@ class Jobs(RuleBasedStateMachine):
         self.world.keyed = True
 
         def create() -> CreatedJob:
-            created = self.service.create("order 4711")
+            created = self.service.create("order 4711", self._passphrase())
             if created.secret:
                 assert hash_secret(created.secret) in _secret_hashes(self.parsed[created.job.id]), "a dead link"
             return created
@@ -309,8 +314,14 @@ class Jobs(RuleBasedStateMachine):
         self._play(under_way[pick % len(under_way)], plan)
 
     @precondition(lambda self: self.world.tokens)
-    @rule(pick=picks, old=st.booleans(), key=st.sampled_from([None, "a" * 32, "b" * 32]), plan=plans(3))
-    def claim(self, pick: int, old: bool, key: str | None, plan: Any) -> None:
+    @rule(
+        pick=picks,
+        old=st.booleans(),
+        key=st.sampled_from([None, "a" * 32, "b" * 32]),
+        plan=plans(4),
+        passphrase=st.sampled_from([RIGHT, RIGHT, WRONG, None]),
+    )
+    def claim(self, pick: int, old: bool, key: str | None, plan: Any, passphrase: str | None = RIGHT) -> None:
         ready = [
             self.world.tokens[job.id]
             for job in self._jobs()
@@ -322,8 +333,10 @@ class Jobs(RuleBasedStateMachine):
 
         def claim() -> None:
             job_id, secret = parse_token(token) or ("", "")
-            self.world.secrets[getattr(getcurrent(), "task", None)] = hash_secret(secret)
-            granted = self.service.claim(token, key)
+            task = getattr(getcurrent(), "task", None)
+            self.world.secrets[task] = hash_secret(secret)
+            self.world.offered[task] = passphrase
+            granted = self.service.claim(token, key, passphrase)
             self.world.granted.setdefault(job_id, set()).add((token, key or f"nobody {len(self.world.calls)}"))
             assert granted.expires_at >= self.service.now
 
@@ -694,6 +707,13 @@ class Jobs(RuleBasedStateMachine):
             assert after.status is Status.PURGED or self.world.holders[before.lease_holder or ""] is task, "not its job"
         if before and before.status is Status.READY and after.status is Status.CLAIMED:
             assert self.world.secrets[task] in _secret_hashes(before), "a link that was replaced works no more"
+            if before.passphrase_hash:
+                assert self.world.offered[task] == RIGHT, "claimed without the passphrase"
+                assert before.passphrase_tries, "a try that was not counted"
+        if before and before.passphrase_tries > after.passphrase_tries:
+            assert after.passphrase_tries == 0
+            assert before.secret_hash != after.secret_hash, "only a new link may be tried anew"
+        assert after.passphrase_tries <= MAX_PASSPHRASE_TRIES
         if before and before.status in (Status.CLAIMED, Status.PURGED):
             assert before.lease_holder == after.lease_holder, "whose claim it was is forgotten"
         match after.status:
@@ -765,6 +785,9 @@ class Jobs(RuleBasedStateMachine):
             for event, uploaded in self.world.objects.items()
             if event.key == job.upload_key and (stored is None or uploaded is stored)
         )
+
+    def _passphrase(self) -> str | None:
+        return RIGHT if self.world.is_protected else None
 
     def _jobs(self) -> list[Job]:
         return list(self.parsed.values())
