@@ -140,6 +140,8 @@ def test_instructions_can_be_copied(tmp_path: Path) -> None:
     assert f"{tmp_path}/sample.wav\n" in text
     assert 'SECRET_ACCESS_KEY" \\\n' in text
     assert ACCESS.secret_access_key not in text
+    [claim] = [line for line in (PROJECT / "README.md").read_text().splitlines() if line.startswith("curl -fL")]
+    assert claim.partition("#")[0].strip().replace("$LINK", "LINK") in text
 
 
 @pytest.mark.parametrize(
