@@ -95,6 +95,21 @@ def test_another_upload_at_the_key_stays(cloud: Cloud, sweep: Sweep) -> None:
     assert cloud.upload_keys() == ["any/key.wav"]
 
 
+def test_an_unfetched_result_goes_whatever_lies_at_the_key_of_its_upload(cloud: Cloud, sweep: Sweep) -> None:
+    """Only a job that awaits an upload waits for a late event of one."""
+    cloud.upload("any/key.wav", b"another")
+    job = direct_job(Status.READY, expires_at=time.time() + 2, upload_etag='"another"', upload_last_modified=1.0)
+    cloud.store.create(replace(job, sweep_at=LONG_AGO))
+    cloud.put_result(job)
+    time.sleep(2.1)
+
+    sweep()
+
+    assert cloud.job(job.id).status is Status.EXPIRED
+    assert cloud.result_keys() == []
+    assert cloud.upload_keys() == ["any/key.wav"]
+
+
 def test_an_upload_that_came_in_time_waits_for_its_event(cloud: Cloud, sweep: Sweep) -> None:
     job = stored(cloud, due(Status.AWAITING_UPLOAD, expires_at=time.time() + 0.5))
     cloud.upload(job.upload_key)

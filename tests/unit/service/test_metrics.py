@@ -21,7 +21,7 @@ from resample import job_run
 from resample.engine.convert import Converted
 from tests.unit.cloud import Cloud, failing
 from tests.unit.gateway import FakeLambdaContext
-from tests.unit.resample.test_resample_handler import s3_event
+from tests.unit.resample.test_resample_handler import s3_event, s3_record
 from tests.unit.samples import RESULT, SOURCE, api_job, direct_job
 
 Counted = Callable[[], dict[str, float]]
@@ -153,6 +153,18 @@ def test_another_upload_that_is_left(
     upload(cloud, handler)
 
     assert counted().items() >= {"JobReady": 1, "UploadLeft": 1}.items()
+    assert cloud.upload_keys() == ["any/key.wav"]
+
+
+def test_an_upload_that_was_replaced_before_its_event_is_no_upload_that_is_left(
+    cloud: Cloud, handler: Handler, counted: Counted
+) -> None:
+    first = cloud.upload("any/key.wav", b"first")
+    cloud.upload("any/key.wav", b"second")
+
+    handler({"Records": [s3_record(cloud.upload_bucket, "any/key.wav", eTag=first)]})
+
+    assert counted() == {"JobFailed": 1}
     assert cloud.upload_keys() == ["any/key.wav"]
 
 

@@ -94,6 +94,13 @@ def test_another_data_chunk_is_left_out() -> None:
     assert found(wav() + chunk(b"data", SOUND)[:-RATE]) == (FRAMES, False, 0.5)
 
 
+@pytest.mark.parametrize(
+    "between", [chunk(b"LIST", b"WAVE" + bytes(20)), chunk(b"RIFF", b"AVI " + bytes(20))], ids=["WAVE", "RIFF"]
+)
+def test_what_is_half_like_another_file_is_a_chunk(between: bytes) -> None:
+    assert found(wav() + between + chunk(b"data", SOUND)) == (FRAMES, False, 1.0)
+
+
 @pytest.mark.parametrize("form", ["RIFF", "RIFX", "RF64", "BW64"])
 def test_another_file_is_left_out(form: str) -> None:
     appended = wav(RATE).replace(b"RIFF", form.encode(), 1) if form in ("RF64", "BW64") else wav(RATE, form=form)

@@ -103,6 +103,7 @@ def test_noise_and_nothing(container: Container, content: bytes) -> None:
     ],
 )
 def test_a_flac_file(last: bytes) -> None:
+    assert ending(last, FLAC) is WHOLE
     assert ending(flac_frame() * 3 + last, FLAC) is WHOLE
     assert ending(flac_frame() * 3 + last[:-1], FLAC) is CUT
     assert ending(flac_frame() * 3 + last[:-2] + bytes((last[-2] ^ 1, last[-1])), FLAC) is CUT

@@ -57,6 +57,25 @@ def test_a_header_of_lame_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "layer", "kilobits"),
+    # ISO/IEC 11172-3, 2.4.2.3, and ISO/IEC 13818-3, 2.4.2.3
+    [
+        (3, 3, "32 64 96 128 160 192 224 256 288 320 352 384 416 448"),
+        (3, 2, "32 48 56 64 80 96 112 128 160 192 224 256 320 384"),
+        (3, 1, "32 40 48 56 64 80 96 112 128 160 192 224 256 320"),
+        (2, 3, "32 48 56 64 80 96 112 128 144 160 176 192 224 256"),
+        (2, 2, "8 16 24 32 40 48 56 64 80 96 112 128 144 160"),
+        (0, 1, "8 16 24 32 40 48 56 64 80 96 112 128 144 160"),
+    ],
+    ids=["MPEG-1, I", "MPEG-1, II", "MPEG-1, III", "MPEG-2, I", "MPEG-2, II", "MPEG-2.5, III"],
+)
+def test_the_bit_rates_are_those_of_the_standard(version: int, layer: int, kilobits: str) -> None:
+    headers = [parse_header(header_bytes(version, layer, index)) for index in range(1, 15)]
+
+    assert [header and header.bit_rate for header in headers] == [1000 * int(rate) for rate in kilobits.split()]
+
+
+@pytest.mark.parametrize(
     ("fields", "sample_rate", "bit_rate", "length_bytes", "sample_frames", "side_info_bytes"),
     [
         pytest.param({}, 32_000, 128_000, 576, 1152, 32, id="mpeg-1-layer-3"),

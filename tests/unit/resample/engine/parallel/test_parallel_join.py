@@ -159,6 +159,16 @@ def test_what_agrees_during_the_warm_up_proves_nothing() -> None:
     assert Join(first, second, warm_up=50).find() == 10 + 50 + AGREEMENT_FRAMES - 1
 
 
+@pytest.mark.parametrize("bit", [*range(9, 18), *range(30, 77), *range(89, 136)])
+def test_every_bit_that_steers_the_decoder_counts(bit: int) -> None:
+    """All of the side information but where the main data begins (bits 0 to 8) and how long it is."""
+    laid = bytearray(lay([Sound(800, 5)]))
+    before = stream(0, bytes(laid)).content(0)
+    laid[4 + bit // 8] ^= 0x80 >> bit % 8
+
+    assert stream(0, bytes(laid)).content(0) != before
+
+
 def test_a_join_is_found_as_the_streams_grow() -> None:
     wanted = [Sound(1000 + index, index) for index in range(60)]
     laid = lay(wanted)
