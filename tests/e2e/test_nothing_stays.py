@@ -13,6 +13,8 @@ import pytest
 from tests.e2e import sounds
 from tests.e2e.service import Job, Service, until
 
+PASSPHRASE, WRONG_PASSPHRASE = "twenty-three blue geese", "twenty-four blue geese"
+
 
 @pytest.fixture(scope="module")
 def last_job(service: Service, files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
@@ -78,7 +80,9 @@ def test_no_job_was_begun_twice_and_none_is_under_way(service: Service, last_job
 @pytest.fixture(scope="module")
 def waiting_job(service: Service, files: Path) -> Iterator[Job]:
     """A job with a result, whose link was tried in every wrong way."""
-    created = service.create_job("waiting.wav", size_bytes=(song := sounds.song(files / "last.wav")).stat().st_size)
+    song = sounds.song(files / "last.wav")
+    fields = {"size_bytes": song.stat().st_size, "passphrase": PASSPHRASE, "reference": "order 4711"}
+    created = service.create_job("waiting.wav", **fields)
     service.send(created, song)
     service.ready(created["id"])
     link = created["link"]
@@ -87,6 +91,10 @@ def waiting_job(service: Service, files: Path) -> Iterator[Job]:
     for method in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH"):
         for address in (wrong, f"{wrong}%00", f"{link}.more", f"{link}/more"):
             service.request(method, address)
+    for passphrase in (WRONG_PASSPHRASE, None):
+        assert service.request("POST", link, json={"passphrase": passphrase}).status_code == 403
+        assert service.request("POST", link, data={"passphrase": passphrase or ""}).status_code == 403
+    service.secrets.update((PASSPHRASE, WRONG_PASSPHRASE))
     for headers in ({"Idempotency-Key": "short"}, {"Idempotency-Key": f"{link} {link}"}):
         assert service.request("POST", link, headers=headers).status_code == 400
     yield created

@@ -161,6 +161,50 @@ def test_without_javascript_the_form_downloads(browser: Browser, ready: dict[str
         assert window.complaints == []
 
 
+PASSPHRASE = "three blue geese"
+
+
+@pytest.fixture
+def protected(service: Service, wav: Path) -> dict[str, Any]:
+    """A job that is ready, and whose claim needs a passphrase."""
+    created = service.create_job("protected.wav", passphrase=PASSPHRASE)
+    service.send(created, wav)
+    service.ready(created["id"])
+    return created
+
+
+def test_the_page_asks_for_the_passphrase(window: Visitor, protected: dict[str, Any]) -> None:
+    page = window.page
+    page.goto(protected["link"])
+    field = page.get_by_label("Passphrase")
+    expect(field).to_have_attribute("type", "password")
+
+    field.fill("four blue geese")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("9 tries are left")
+    expect(field).to_be_focused()
+
+    field.fill(PASSPHRASE)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert Path(download.value.path()).stat().st_size > 10_000
+
+
+def test_without_javascript_the_form_asks_for_the_passphrase(browser: Browser, protected: dict[str, Any]) -> None:
+    with visitor(browser, java_script_enabled=False) as window:
+        page = window.page
+        page.goto(protected["link"])
+
+        page.get_by_label("Passphrase").fill("four blue geese")
+        page.get_by_role("button", name="Download").click()
+        expect(page.get_by_text("9 tries are left")).to_be_visible()
+
+        page.get_by_label("Passphrase").fill(PASSPHRASE)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download").click()
+        assert Path(download.value.path()).stat().st_size > 10_000
+
+
 def test_without_javascript_a_second_claim_is_answered_with_a_page(
     browser: Browser, service: Service, ready: dict[str, Any]
 ) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 
 from api.app import lambda_handler as api_handler
 from audiojobs import clients
+from audiojobs.job import Status
+from audiojobs.passphrases import hash_passphrase
 from resample import job_run
 from resample.app import lambda_handler as resample_handler
 from tests.audio.synth import sine, wav_bytes
@@ -18,6 +21,7 @@ from tests.unit.conftest import Logs, aws, cloud, configure, logs  # noqa: F401
 from tests.unit.gateway import PUBLIC_URL, Api, FakeLambdaContext
 from tests.unit.purge.test_purge import claimed, deliver, stored
 from tests.unit.resample.test_resample_handler import s3_event
+from tests.unit.samples import api_job, linked
 
 # ruff: noqa: F811
 
@@ -111,6 +115,46 @@ def test_a_job_of_the_api(cloud: Cloud, service: Api) -> None:
     assert resampling == ["GetItem", "HeadObject", "UpdateItem", *FETCH_WAV, *STORE_RESULT, "DeleteObject", *ANNOUNCE]
     assert looking == ["GetItem", "Query"]
     assert claiming == ["Query", "SendMessage", "UpdateItem", *ANNOUNCE]
+
+
+def test_a_job_that_is_created_again(cloud: Cloud, service: Api) -> None:
+    create = partial(service.post, "/jobs", {"filename": "song.wav"}, headers={"Idempotency-Key": "order-4711"})
+    create()
+
+    with calls() as found:
+        assert create().status == 201
+
+    assert found == ["PutItem", "GetItem", "UpdateItem"]
+
+
+def test_lists(cloud: Cloud, service: Api) -> None:
+    service.post("/jobs", {"filename": "song.wav", "reference": "order 4711"})
+
+    with calls() as by_key:
+        assert service.get("/jobs", upload_key="any").json()["jobs"] == []
+    with calls() as by_reference:
+        assert len(service.get("/jobs", reference="order 4711").json()["jobs"]) == 1
+    with calls() as by_status:
+        assert len(service.get("/jobs", status="awaiting-upload").json()["jobs"]) == 1
+
+    assert by_key == ["Query"]
+    assert by_reference == by_status == ["Query", "BatchGetItem"]
+
+
+def test_a_claim_with_a_passphrase(cloud: Cloud, service: Api) -> None:
+    job, token = linked(api_job(Status.READY, passphrase_hash=hash_passphrase("three blue geese")))
+    cloud.store.create(job)
+
+    with calls() as refused:
+        assert service.post(f"/d/{token}").status == 403
+    with calls() as wrong:
+        assert service.post(f"/d/{token}", {"passphrase": "four blue geese"}).status == 403
+    with calls() as right:
+        assert service.post(f"/d/{token}", {"passphrase": "three blue geese"}).status == 303
+
+    assert refused == ["Query"]
+    assert wrong == ["Query", "UpdateItem"]
+    assert right == ["Query", "UpdateItem", "SendMessage", "UpdateItem", *ANNOUNCE]
 
 
 def test_a_purge(cloud: Cloud, service: Api) -> None:
