@@ -93,11 +93,9 @@ class TestAWholeFile:
         converted = engine.convert(content)
 
         assert engine.mp3.read_bytes()[-576:] == mpeg_frame(192)[-576:]
-        assert converted == Converted(
-            Source("wav", "pcm_s16le", 32_000, 2, SECONDS, len(content)),
-            Result(32_000, 192_000, 2, SECONDS, len(written()), passthrough=False),
-            (),
-        )
+        assert converted.source == Source("wav", "pcm_s16le", 32_000, 2, SECONDS, len(content))
+        assert converted.result == Result(32_000, 192_000, 2, SECONDS, len(written()), passthrough=False)
+        assert (converted.warnings, converted.is_fallback) == ((), False)
 
     def test_the_bit_rate_of_a_variable_one_is_the_mean_of_the_result(self, engine: Engine) -> None:
         assert engine.convert(wav(), bit_rate=None, vbr_quality=4).result.bit_rate == 192_000
