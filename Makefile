@@ -152,8 +152,8 @@ emulator-arm64:
 	@[ "$$(uname -m)" = aarch64 ] || command -v qemu-aarch64-static >/dev/null || { \
 		$(call packages,qemu-aarch64,qemu-user,echo "qemu is missing; please type: sudo apt-get install qemu-user" >&2; exit 1); }
 
-# What tests run from Debian: a browser for the page, upload clients, and other people's MP3 decoders as judges.
-CLIENTS := chromium curl wget aria2c rclone s3cmd mpg123 mp3val lame
+# What tests run from Debian: browsers for the page, upload clients, and other people's MP3 decoders as judges.
+CLIENTS := chromium firefox-esr curl wget aria2c rclone s3cmd mpg123 mp3val lame
 .PHONY: clients
 clients:
 	@$(call packages,$(CLIENTS),$(CLIENTS:aria2c=aria2),echo "Tests that need these will be skipped where they are missing; please \

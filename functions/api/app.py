@@ -12,10 +12,15 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from api.contract import openapi
 from api.jobs import Jobs
 from api.links import Links
-from api.page import content_security_policy, job_page, refusal_page
+from api.page import content_security_policy, job_page, question_page, refusal_page
+from api.page.languages import Language, choose_language
+from api.page.views import Visit
 from api.requests import (
+    CONFIRMED_FIELD,
     IDEMPOTENCY_KEY,
+    METHOD_FIELD,
     parse_claim_key,
+    parse_form,
     parse_job_key,
     parse_job_query,
     parse_job_request,
@@ -26,7 +31,8 @@ from api.requests import (
     parse_upload_request,
 )
 from api.responses import empty_response, html_response, json_response, problem_response, retry_after
-from api.uploads import Uploads, begun_upload
+from api.uploads import Uploads
+from api.visits import seen_job, visit_of
 from audiojobs import clients
 from audiojobs.announcements import Announcer
 from audiojobs.errors import (
@@ -141,21 +147,24 @@ def abort_upload_by_link(token: str) -> Response[str]:
 @resolver.route("/d/<token>", method=["GET", "HEAD"])
 def look_at_link(token: str) -> Response[str]:
     job = _links().look(token)
-    if _wants_page():
-        return _page(200, job_page(job, _settings()))
-    shown = job.as_json() | ({"passphrase_required": True} if job.passphrase_hash else {})
-    if _jobs().takes_upload(job):
-        return json_response(200, {**shown, "upload": _jobs().presign_upload(job), **begun_upload(job)})
-    return json_response(200, shown)
+    return _page(200, job_page(_visit(job, token))) if _wants_page() else json_response(200, seen_job(job, _jobs()))
 
 
 @resolver.post("/d/<token>")
 def claim_link(token: str) -> Response[str]:
+    """A form can only GET and POST: it names another method in a field."""
     if _is_from_foreign_script():
         raise CrossOriginClaim(
             "A script of another site cannot read the answer. Let a form post to the link, or open it."
         )
-    key = parse_claim_key(resolver.current_event.headers.get(IDEMPOTENCY_KEY))
+    headers = resolver.current_event.headers
+    key = parse_claim_key(headers.get(IDEMPOTENCY_KEY))
+    form = parse_form(**_body(), content_type=headers.get("content-type"))
+    method = form.get(METHOD_FIELD, "POST")
+    if method not in ("POST", "DELETE"):
+        raise InvalidRequest(f"{METHOD_FIELD} must be DELETE, or left out.", field=METHOD_FIELD)
+    if method == "DELETE":
+        return _delete_by_form(token, form)
     claim = _links().claim(token, key=key, passphrase=parse_passphrase(**_body()))
     if not _wants_representation():
         return empty_response(303, {"Location": claim.url})
@@ -168,6 +177,16 @@ def claim_link(token: str) -> Response[str]:
 def delete_by_link(token: str) -> Response[str]:
     _jobs().delete(_links().look(token).id)
     return empty_response(204)
+
+
+def _delete_by_form(token: str, form: Mapping[str, str]) -> Response[str]:
+    """Asks first: there is no dialog without JavaScript. Afterwards the same address is looked at again."""
+    job = _links().look(token)
+    if _wants_page() and CONFIRMED_FIELD not in form:
+        return _page(200, question_page(_visit(job, token)))
+    _jobs().delete(job.id)
+    address = resolver.current_event.request_context.path or ""
+    return empty_response(303, {"Location": address}) if _wants_page() else empty_response(204)
 
 
 @resolver.get("/openapi.json")
@@ -251,15 +270,25 @@ def _is_from_foreign_script() -> bool:
     return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_navigation
 
 
+def _visit(job: Job, token: str) -> Visit:
+    link = link_url(_public_url(), *token.split("."))
+    return visit_of(job, resolver.current_event, link=link, jobs=_jobs(), settings=_settings())
+
+
+def _language() -> Language:
+    return choose_language(resolver.current_event.headers.get("accept-language"))
+
+
 def _refusal(error: AudioJobError) -> Response[str]:
     if not _wants_page():
         return problem_response(error)
-    return _page(error.http_status, refusal_page(error, _settings()), retry_after(error))
+    return _page(error.http_status, refusal_page(error, _settings(), _language()), retry_after(error))
 
 
 def _page(status_code: int, html: str, headers: Mapping[str, str] | None = None) -> Response[str]:
     policy = content_security_policy(upload_origin=_uploads().origin(), download_origin=_results().origin())
-    return html_response(status_code, html, {"Content-Security-Policy": policy, **(headers or {})})
+    all_headers = {"Content-Security-Policy": policy, **(headers or {})}
+    return html_response(status_code, html, language=_language().tag, headers=all_headers)
 
 
 def _public_url() -> str:

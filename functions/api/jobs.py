@@ -20,7 +20,7 @@ from audiojobs.errors import (
 )
 from audiojobs.job import Job, Origin, Status, api_upload_key, idempotent_job_id, new_job_id, rfc3339
 from audiojobs.links import hash_secret, new_secret
-from audiojobs.objects import ResultObjects, UploadObjects
+from audiojobs.objects import PresignedForm, ResultObjects, UploadObjects
 from audiojobs.passphrases import hash_passphrase, is_passphrase
 from audiojobs.purges import PurgeSchedule
 from audiojobs.settings import ApiSettings
@@ -121,8 +121,7 @@ class Jobs:
 
     def presign_upload(self, job: Job) -> dict[str, Any]:
         """How to upload to a job that awaits it, from now on. Nothing is changed: it can be had any number of times."""
-        # The address ends with the job.
-        seconds = max(1, min(self._settings.upload_url_seconds, int(job.expires_at - self._clock())))
+        seconds = self._upload_seconds(job)
         presigned = self._uploads.presign(job.upload_key, size_bytes=job.upload_size_bytes, expires_in_seconds=seconds)
         return {
             "method": presigned.method,
@@ -131,6 +130,21 @@ class Jobs:
             "size_bytes": job.upload_size_bytes,
             "expires_at": rfc3339(self._clock() + seconds),
         }
+
+    def presign_upload_form(self, job: Job, *, returns_to: str) -> PresignedForm:
+        """The same for a browser's form, which can't PUT; ``returns_to`` is the page that it comes back to."""
+        least, most = job.upload_size_bytes or 1, job.upload_size_bytes or self._settings.max_upload_bytes
+        return self._uploads.presign_form(
+            job.upload_key,
+            least_bytes=least,
+            most_bytes=most,
+            returns_to=returns_to,
+            expires_in_seconds=self._upload_seconds(job),
+        )
+
+    def _upload_seconds(self, job: Job) -> int:
+        """How long an address to upload to lives: it ends with the job."""
+        return max(1, min(self._settings.upload_url_seconds, int(job.expires_at - self._clock())))
 
     def get(self, job_id: str) -> Job:
         """Raises :class:`~audiojobs.errors.JobNotFound`."""

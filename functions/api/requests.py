@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 from audiojobs.conversion import OPTION_NAMES, Conversion
 from audiojobs.errors import InvalidRequest
@@ -31,6 +31,13 @@ MAX_JOB_KEY_CHARACTERS = 255
 JOB_KEY_PATTERN = f"[!-~]{{1,{MAX_JOB_KEY_CHARACTERS}}}"
 
 MAX_PRESIGNED_PARTS = 100
+MAX_FORM_FIELDS = 20
+
+# Of the forms of the page.
+METHOD_FIELD = "_method"
+CONFIRMED_FIELD = "confirmed"
+ANOTHER_FIELD = "another"
+SENT_FIELD = "sent"
 
 UPLOAD_FIELDS = ("size_bytes", "part_size_bytes", "fingerprint")
 JOB_FIELDS = ("filename", "reference", "passphrase", "size_bytes", *OPTION_NAMES)
@@ -203,6 +210,18 @@ def parse_claim_key(text: str | None) -> str | None:
             field=IDEMPOTENCY_KEY,
         )
     return text
+
+
+def parse_form(body: str | None, *, content_type: str | None, is_base64: bool = False) -> Mapping[str, str]:
+    """The fields of a form, of those that are named twice the first; none where the body is no form."""
+    if not body or (content_type or "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return {}
+    try:
+        text = base64.b64decode(body).decode() if is_base64 else body
+        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+    except ValueError as error:
+        raise InvalidRequest("The body must be a form.") from error
+    return dict(reversed(fields))
 
 
 def _json_object(body: str | None, known: Sequence[str], *, is_base64: bool) -> Mapping[str, Any]:

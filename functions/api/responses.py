@@ -15,7 +15,7 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "Strict-Transport-Security": "max-age=63072000",
-    "Vary": "Accept, Prefer",
+    "Vary": "Accept, Accept-Language, Prefer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex, nofollow",
@@ -26,8 +26,10 @@ def json_response(status_code: int, body: Mapping[str, Any], headers: Mapping[st
     return _response(status_code, "application/json", json.dumps(body), headers)
 
 
-def html_response(status_code: int, body: str, headers: Mapping[str, str] | None = None) -> Response[str]:
-    return _response(status_code, "text/html; charset=utf-8", body, headers)
+def html_response(
+    status_code: int, body: str, *, language: str, headers: Mapping[str, str] | None = None
+) -> Response[str]:
+    return _response(status_code, "text/html; charset=utf-8", body, {"Content-Language": language, **(headers or {})})
 
 
 def empty_response(status_code: int, headers: Mapping[str, str] | None = None) -> Response[str]:

@@ -75,7 +75,7 @@ class Visitor:
 @contextmanager
 def visitor(browser: Browser, **options: Any) -> Iterator[Visitor]:
     """A window with nothing remembered; `options` are those of Playwright's `new_context`."""
-    context: BrowserContext = browser.new_context(locale="en-GB", **options)
+    context: BrowserContext = browser.new_context(**{"locale": "en-GB", **options})
     context.set_default_timeout(WAIT_MILLISECONDS)
     try:
         yield Visitor(context.new_page())

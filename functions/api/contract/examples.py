@@ -115,7 +115,7 @@ EXAMPLES: Schema = {
     "PresignedPart": {"number": 2, "method": "PUT", "url": PART_URL, "headers": {}},
     "CompleteRequest": {"parts": [{"number": 1, "etag": SENT_PART["etag"]}]},
     "ClaimRequest": {"passphrase": PASSPHRASE},
-    "ClaimForm": {"passphrase": PASSPHRASE},
+    "ClaimForm": {"_method": "POST", "confirmed": "yes", "passphrase": PASSPHRASE},
     "JobRequest": {"filename": "song.wav", "bit_rate": 128000, "reference": REFERENCE},
     "Job": READY_JOB,
     "CreatedJob": {**NEW_JOB, "upload": UPLOAD, "link": LINK},
@@ -127,7 +127,7 @@ EXAMPLES: Schema = {
     "Download": DOWNLOAD,
     "Source": SOURCE,
     "Result": RESULT,
-    "Notice": {"code": TruncatedAudio.code, "detail": TruncatedAudio().detail},
+    "Notice": {"code": TruncatedAudio.code, "detail": TruncatedAudio().detail, "declared_seconds": 60.0},
     "Problem": problem(ERRORS[InvalidRequest][1]),
     "Refusal": REFUSAL,
 }

@@ -248,16 +248,20 @@ def paths() -> Schema:
             ),
             "post": open_call(
                 "claimLink",
-                "Claim the result. This uses up the link",
+                "Claim the result. This uses up the link. The page's forms delete by a field",
                 {
-                    "200": json_response("The job and the URL of its MP3, if `Prefer` asks for it", "ClaimedJob"),
+                    "200": or_page(
+                        json_response("The job and the URL of its MP3, if `Prefer` asks for it", "ClaimedJob")
+                    ),
+                    "204": {"description": "Deleted, as the form asked for"},
                     "303": {
-                        "description": "Redirect to a short-lived presigned URL of the MP3",
+                        "description": "Redirect to a short-lived presigned URL of the MP3; after a form's deletion, "
+                        "back to the page",
                         "headers": {
                             "Location": {
                                 "required": True,
                                 "description": "The URL of the MP3. It works until the download window ends.",
-                                "schema": {"type": "string", "format": "uri"},
+                                "schema": {"type": "string", "format": "uri-reference"},
                                 "example": PRESIGNED_DOWNLOAD,
                             }
                         },

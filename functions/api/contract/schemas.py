@@ -6,10 +6,12 @@ from api.contract.errors import ERRORS
 from api.contract.examples import EXAMPLES, LINK, PAGE_TOKEN, PART_BYTES, PASSPHRASE, REFERENCE, SOURCE, UPLOAD, Schema
 from api.contract.parts import nullable, object_schema, optional, reference, timestamp, timestamp_or_null
 from api.requests import (
+    CONFIRMED_FIELD,
     KEY_PATTERN,
     MAX_FILENAME_CHARACTERS,
     MAX_KEY_CHARACTERS,
     MAX_PRESIGNED_PARTS,
+    METHOD_FIELD,
     MIN_KEY_CHARACTERS,
 )
 from audiojobs.conversion import BIT_RATES, DEFAULT_BIT_RATE, DEFAULT_SAMPLE_RATE
@@ -27,6 +29,14 @@ _STATES = {
     Status.PURGED: "upload and result are deleted",
     Status.FAILED: "`error` says why",
     Status.EXPIRED: "nobody uploaded or downloaded the file in time",
+}
+
+_NOTICE = {
+    "code": {
+        "type": "string",
+        "description": "Stable code: one of ErrorCode, or of a warning such as `decode-errors`.",
+    },
+    "detail": {"type": "string", "description": "A sentence for people."},
 }
 
 
@@ -162,14 +172,26 @@ def _bare_schemas() -> Schema:
         },
         "ClaimForm": {
             "type": "object",
-            "description": "What a claim brings, as a form sends it.",
+            "description": "What a claim brings, as a form sends it. Forms can only GET and POST, so one deletes, too.",
             "properties": {
+                METHOD_FIELD: {
+                    "type": "string",
+                    "enum": ["POST", "DELETE"],
+                    "default": "POST",
+                    "description": "`DELETE` deletes upload and result now.",
+                    "examples": ["POST"],
+                },
+                CONFIRMED_FIELD: {
+                    "type": "string",
+                    "description": "Without it, a browser that deletes is asked first, by a page.",
+                    "examples": ["yes"],
+                },
                 "passphrase": {
                     "type": "string",
                     "minLength": 0,
                     "maxLength": MAX_PASSPHRASE_CHARACTERS,
                     "description": "The job's passphrase, where it has one.",
-                }
+                },
             },
         },
         "Job": object_schema(job, "One file and its conversion."),
@@ -398,16 +420,16 @@ def _bare_schemas() -> Schema:
             },
             "The MP3.",
         ),
-        "Notice": object_schema(
-            {
-                "code": {
-                    "type": "string",
-                    "description": "Stable code: one of ErrorCode, or of a warning such as `decode-errors`.",
+        "Notice": {
+            **object_schema(_NOTICE, "An error or a warning."),
+            "properties": {
+                **_NOTICE,
+                "declared_seconds": {
+                    "type": "number",
+                    "description": "How long a file that ends early says it is, only where it says so exactly.",
                 },
-                "detail": {"type": "string", "description": "A sentence for people."},
             },
-            "An error or a warning.",
-        ),
+        },
         "ErrorCode": {
             "type": "string",
             "description": "Stable code: the `type` of a problem document, and the `error.code` of a failed job.",

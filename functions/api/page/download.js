@@ -3,72 +3,41 @@
 // ---- processing, ready, claimed
 
 function processing() {
-  const { progress, left, right, nodes } = bar("Conversion");
+  const { progress, left, right, nodes } = bar(texts.conversion.bar);
   return {
     nodes,
     update() {
       const begun = job.progress > 0;
       if (begun) progress.value = job.progress; else progress.removeAttribute("value");
-      left.textContent = begun ? `${Math.floor(job.progress * 100)} %` : "";
-      const source = job.source;
-      right.textContent = source?.duration_seconds ? `${clock(source.duration_seconds)} of audio` : "";
-      if (begun) quarters(job.progress, "Converted");
+      left.textContent = begun ? percent(job.progress) : "";
+      const length = job.source?.duration_seconds;
+      right.textContent = length ? fill(texts.conversion.length, { length: clock(length) }) : "";
+      if (begun) quarters(job.progress, texts.conversion.said);
     },
   };
 }
 
-function facts() {
-  const { source, result } = job;
-  if (!result) return [];
-  const from = source || {};
-  const known = (value, words) => (value == null ? "" : words(value));
-  const rows = [
-    ["Length", known(from.duration_seconds, clock), clock(result.duration_seconds)],
-    ["Size", known(from.size_bytes, size), size(result.size_bytes)],
-    ["Sample rate", known(from.sample_rate, kilohertz), kilohertz(result.sample_rate)],
-    ["Channels", known(from.channels, channels), channels(result.channels)],
-    ["Format", known(from.container, (name) => format(name, from.codec)), `MP3, ${Math.round(result.bit_rate / 1000)}\u00a0kb/s`],
-  ];
-  return [element("table", {},
-    element("caption", { class: "unseen" }, "The file before and after"),
-    element("thead", {}, element("tr", {}, element("td"), element("th", { scope: "col" }, "Uploaded"),
-      element("th", { scope: "col" }, "Your MP3"))),
-    element("tbody", {}, ...rows.map(([name, before, after]) => element("tr", {},
-      element("th", { scope: "row" }, name), element("td", {}, before), element("td", {}, after)))))];
-}
-
-function format(container, codec) {
-  const words = codec && codec !== container ? `${container}, ${codec}` : container;
-  return words.replace(/^[a-z0-9]+/, (name) => name.toUpperCase());
-}
-
-function warnings() {
-  return (job.warnings || []).map((warning) => paragraph(warning.detail, "warning"));
-}
+const downloadWords = () => fill(texts.download.button, { size: size(job.result?.size_bytes || 0) });
 
 function ready() {
-  const download = job.passphrase_required ? claimForm() : button("Download", () => take(download), "wide");
-  const unchanged = job.result?.passthrough ? [paragraph(texts.passthrough, "good")] : [];
-  const inApp = IN_APP.test(navigator.userAgent) ? [paragraph(texts.inApp, "warning")] : [];
-  const slow = slowSeconds() > 60 ? ` ${filled(texts.slow)}` : "";
-  return { nodes: [...problemNodes(), ...warnings(), ...inApp, ...facts(), ...unchanged, download,
-    paragraph(filled(texts.once) + slow, "note")] };
+  const download = job.passphrase_required ? claimForm() : button(downloadWords(), () => take(download), "wide");
+  const unchanged = job.result?.passthrough ? [paragraph(texts.download.unchanged, "good")] : [];
+  const inApp = state.in_app ? [paragraph(texts.download["in-app"], "warning")] : [];
+  const slow = slowSeconds() > 60 ? ` ${fill(texts.download.slow, { slow: span(slowSeconds()) })}` : "";
+  const warnings = (job.warnings || []).map((warning) => paragraph(warningText(warning), "warning"));
+  return { nodes: [...problemNodes(), ...warnings, ...inApp, ...facts(), ...unchanged, download,
+    paragraph(fill(texts.download.once, { window: span(windowOfJob()) }) + slow, "note")] };
 }
 
-// Asks for the passphrase; its submission is caught below.
+// Asks for the passphrase; its submission is caught with that of the other forms.
 function claimForm() {
+  const words = texts.passphrase;
   return element("form", {},
-    element("label", { for: "passphrase" }, texts.passphrase.label),
+    element("label", { for: "passphrase" }, words.label),
     element("input", { type: "password", id: "passphrase", required: true, autocomplete: "off", maxlength: 128, "aria-describedby": "passphrase-note" }),
-    element("p", { class: "note", id: "passphrase-note" }, texts.passphrase.note),
-    element("button", { class: "wide" }, "Download"));
+    element("p", { class: "note", id: "passphrase-note" }, words.note),
+    element("button", { class: "wide" }, downloadWords()));
 }
-
-// The form that came with the page is for browsers without scripts; pressed early, it does the same as our button.
-addEventListener("submit", (event) => {
-  event.preventDefault();
-  take(event.submitter || $("view").querySelector("button"));
-});
 
 // The answer to a claim can get lost. Asked again with the same key, which nobody else has, it is the same claim.
 const claimKey = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -83,9 +52,6 @@ async function postClaim(key, tries = 3) {
   await new Promise((resolve) => setTimeout(resolve, 1000));
   return postClaim(key, tries - 1);
 }
-
-// The browsers inside mail and chat apps, by what they call themselves; many of them can't save an attachment.
-const IN_APP = /FBAN|FBAV|Instagram|Line\/|MicroMessenger|WhatsApp|Snapchat|TikTok|BytedanceWebview|LinkedInApp|GSA\/|; wv\)/;
 
 const RENEWED_MILLISECONDS = 30 * 60000;
 const FRESH_MILLISECONDS = 60000;
@@ -113,16 +79,16 @@ async function take(pressed) {
   clearTimeout(timer);
   round += 1;  // an answer that is still on its way would be an old one
   pressed.disabled = true;
-  pressed.textContent = "Starting ...";
+  pressed.textContent = texts.download.starting;
   message = "";
   let wanted = null;
   try {
     const answer = await postClaim(claimKey);
     if (answer.status === 200) wanted = await answer.json();
-    else if (answer.status === 403) message = (await answer.json()).detail;
-    else message = answer.status < 500 ? "" : "The server could not answer. Please try again.";
+    else if (answer.status === 403) message = refusalText(await answer.json());
+    else message = answer.status < 500 ? "" : texts.download["no-answer"];
   } catch {
-    message = "The answer did not arrive. If the button is still here, the link has not been used: please try again.";
+    message = texts.download["lost-answer"];
   }
   if (wanted) {
     job = wanted;
@@ -135,26 +101,38 @@ async function take(pressed) {
   }
   shown.key = "again";
   await look();
-  Object.assign(pressed, { disabled: false, textContent: "Download" });
+  Object.assign(pressed, { disabled: false, textContent: downloadWords() });
   $("passphrase")?.focus();
 }
 
 function claimedHere() {
   const left = element("strong");
-  const again = element("a", { id: "again", class: "button", href: claim.url, rel: "noreferrer", click: startAgain }, "Start the download again");
+  const again = element("a", { id: "again", class: "button", href: claim.url, rel: "noreferrer", click: startAgain }, texts.download.again);
   return {
-    nodes: [paragraph("Find it in your browser's downloads. If it breaks off, resume it there, or start it again here:"),
-      element("div", { class: "row" }, again),
-      element("p", { class: "note" }, "This works for another ", left, ". Then the file is deleted."),
-      ...(IN_APP.test(navigator.userAgent) ? copyableAddress() : []), ...facts()],
+    nodes: [...problemNodes(), paragraph(texts.download.find), row(again),
+      element("p", { class: "note" }, ...filledWith(texts.download.left, { left })),
+      ...(state.in_app ? copyableAddress() : []), ...facts()],
     update() { left.textContent = span((claim.endsAt - now()) / 1000); },
   };
 }
-setInterval(() => { if (shown.key === "claimed-here") show(); }, 1000);
+
+// Claimed by somebody else, or in another window.
+function claimed() {
+  const window = element("p");
+  return {
+    nodes: [...problemNodes(), window, paragraph(texts.hints["claimed-by-another"]), ...facts()],
+    update() {
+      const seconds = Date.parse(job.claimed_at) / 1000 + windowOfJob() - now() / 1000;
+      const left = element("strong", {}, span(seconds));
+      window.replaceChildren(...filledWith(seconds > 0 ? texts.hints.claimed : texts.hints["claimed-over"], { left }));
+    },
+  };
+}
+setInterval(() => { if (["claimed-here", "claimed"].includes(shown.key)) show(); }, 1000);
 
 function copyableAddress() {
-  const address = element("input", { readonly: true, value: claim.url, "aria-label": "Address of the MP3", click() { address.select(); } });
-  return [paragraph(texts.inAppClaimed), address];
+  const url = element("input", { readonly: true, value: claim.url, "aria-label": texts.download.address, click() { url.select(); } });
+  return [paragraph(texts.download["in-app-claimed"]), url];
 }
 
 // The claim outlives a reload of this tab, but not the tab.

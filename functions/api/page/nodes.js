@@ -1,6 +1,4 @@
-// What views are made of: nodes, words for figures, and what is said aloud.
-
-// ---- making nodes: text is text, never markup
+// What views are made of: nodes, and what is said aloud. Text is text, never markup.
 
 function element(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -14,6 +12,13 @@ function element(name, attributes = {}, ...children) {
 }
 const paragraph = (text, kind = "") => element("p", kind ? { class: kind } : {}, text);
 const button = (text, click, kind = "") => element("button", { type: "button", class: kind, click }, text);
+const row = (...children) => element("div", { class: "row" }, ...children);
+
+// A sentence with a file's name in it, which may be long.
+const named = (text, name, values = {}, kind = "clamped") => element("p", { class: kind, title: name }, fill(text, { name, ...values }));
+
+// The text with nodes at its placeholders.
+const filledWith = (text, nodes) => text.split(/\{([a-z]+)\}/).map((part, index) => (index % 2 ? nodes[part] : part));
 
 function icon(path) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -25,45 +30,56 @@ function icon(path) {
   return svg;
 }
 
-// ---- words for figures
-
-const plural = (count, unit) => `${count} ${unit}${count === 1 ? "" : "s"}`;
-
-function size(bytes) {
-  if (bytes < 1000) return plural(bytes, "byte");
-  const [divisor, unit] = bytes < 999500 ? [1e3, "kB"] : bytes < 999.5e6 ? [1e6, "MB"] : [1e9, "GB"];
-  const value = bytes / divisor;
-  return `${value.toFixed(value < 9.95 && value % 1 ? 1 : 0)}\u00a0${unit}`;
+function bar(label) {
+  const progress = element("progress", { max: 1, value: 0, "aria-label": label });
+  const left = element("span");
+  const right = element("span");
+  return { progress, left, right, nodes: [progress, element("p", { class: "figures" }, left, right)] };
 }
 
-function clock(seconds) {
-  const whole = Math.round(seconds);
-  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  if (!parts[0]) parts.shift();
-  return parts.map((part, index) => (index ? String(part).padStart(2, "0") : part)).join(":");
+// ---- what the job says about itself
+
+// In English as the service says it; in other languages what its code means, with the English behind it.
+function problem(error) {
+  const words = texts.errors;
+  if (error.declared_seconds) return paragraph(fill(words.declared, { declared: clock(error.declared_seconds) }), "problem");
+  if (language === "en" || !words[error.code]) return paragraph(error.detail, "problem");
+  return element("div", { class: "problem" }, paragraph(words[error.code]),
+    element("details", {}, element("summary", {}, words.original), element("p", { lang: "en" }, error.detail)));
 }
 
-function span(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
-  if (whole < 120) return plural(whole, "second");
-  if (whole < 7200) return plural(Math.round(whole / 60), "minute");
-  return plural(Math.round(whole / 3600), "hour");
+// What the API refused: in English as it says it, with the figures.
+function refusalText({ type, detail }) {
+  return language === "en" ? detail : (texts.refusals[type] || texts.refusals["internal-error"]).join(". ");
 }
 
-function moment(milliseconds) {
-  const date = new Date(milliseconds - clockOffset);
-  const sameDay = date.toDateString() === new Date().toDateString();
-  const style = sameDay ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" };
-  return element("time", { datetime: date.toISOString() }, new Intl.DateTimeFormat("en-GB", style).format(date));
+function warningText(warning) {
+  if (warning.declared_seconds && job.result) {
+    const text = texts.warnings[warning.code === "shorter-than-declared" ? "cut" : "partial"];
+    return fill(text, twoLengths(warning.declared_seconds, job.result.duration_seconds));
+  }
+  return (language !== "en" && texts.warnings[warning.code]) || warning.detail;
 }
 
-const kilohertz = (rate) => `${rate / 1000}\u00a0kHz`;
-const channels = (count) => ({ 1: "mono", 2: "stereo" })[count] || `${count} channels`;
-// A line of 1 Mbit/s has 0.75 left for a file; a large one's download window is as long as that takes.
-const slowSeconds = () => Math.ceil((8 * (job.result?.size_bytes || 0)) / 0.75e6);
-const isLarge = () => (job.result?.size_bytes || 0) > 28.125e6;
-const windowOfJob = () => (isLarge() ? Math.max(windowSeconds, Math.min(slowSeconds(), longestWindowSeconds)) : windowSeconds);
-const filled = (text) => text.replace("{window}", span(windowOfJob())).replace("{slow}", span(slowSeconds()));
+function facts() {
+  const { source, result } = job;
+  if (!result) return [];
+  const words = texts.facts;
+  const known = (value, say) => (value == null ? "" : say(value));
+  const rows = [
+    [words.length, known(source?.duration_seconds, clock), clock(result.duration_seconds)],
+    [words.size, known(source?.size_bytes, size), size(result.size_bytes)],
+    [words.rate, known(source?.sample_rate, kilohertz), kilohertz(result.sample_rate)],
+    [words.channels, known(source?.channels, channels), channels(result.channels)],
+    [words.format, known(source, format), `MP3, ${kilobits(result.bit_rate)}`],
+  ];
+  return [element("table", {},
+    element("caption", { class: "unseen" }, words.caption),
+    element("thead", {}, element("tr", {}, element("td"), element("th", { scope: "col" }, words.before),
+      element("th", { scope: "col" }, words.after))),
+    element("tbody", {}, ...rows.map(([name, before, after]) => element("tr", {},
+      element("th", { scope: "row" }, name), element("td", {}, before), element("td", {}, after)))))];
+}
 
 // ---- what the page says aloud
 
@@ -72,4 +88,9 @@ function say(text) {
   if (text === lastSaid) return;
   lastSaid = text;
   $("announcer").textContent = text;
+}
+
+function quarters(value, text) {
+  const quarter = Math.floor(value * 4);
+  if (quarter > 0 && quarter < 4) say(fill(text, { percent: percent(quarter / 4) }));
 }

@@ -1,13 +1,12 @@
-// The state of the page: asking the server, and showing the view of what it said.
+// The state of the page: what came with it, asking the server for what follows, and showing the view of what it said.
 
 const $ = (id) => document.getElementById(id);
 const texts = JSON.parse($("texts").textContent);
-const windowSeconds = Number(document.body.dataset.downloadWindowSeconds);
-const longestWindowSeconds = Number(document.body.dataset.longestWindowSeconds);
-const maxUploadBytes = Number(document.body.dataset.maxUploadBytes);
-const address = location.pathname + location.search;
+const state = JSON.parse($("state").textContent);
+const settings = Object.fromEntries(Object.entries(document.body.dataset).map(([name, value]) => [name, Number(value)]));
+const address = location.pathname;
 
-let job = null;           // what the server said last
+let job = state.job;      // what the server said last
 let transfer = null;      // our upload: {file, state: "sending" | "broken" | "sent", ...}
 let claim = null;         // our claim: {url, endsAt} in the server's time
 let another = null;       // the failure (its moment) after which another file is being chosen
@@ -27,6 +26,23 @@ let timer = 0;
 let round = 0;
 let failures = 0;
 
+function start() {
+  if (state.stays) return;
+  if (!job) return void look();
+  if (state.now) setClock(state.now * 1000);
+  const early = $("view").querySelector("input[type=file]")?.files[0];  // chosen before this script was there
+  show();
+  // A page that the browser kept (back, a tab opened again) may be of any age.
+  if (performance.getEntriesByType("navigation")[0]?.type === "back_forward") look();
+  else schedule();
+  if (early && takesFile()) begin(early);
+}
+addEventListener("pageshow", (event) => { if (event.persisted) look(); });
+
+function setClock(milliseconds) {
+  clockOffset = Math.abs(milliseconds - Date.now()) > 5000 ? milliseconds - Date.now() : 0;
+}
+
 async function look() {
   clearTimeout(timer);
   const mine = ++round;
@@ -36,7 +52,7 @@ async function look() {
     if (!answer.ok && answer.status !== 404) throw new Error(`status ${answer.status}`);
     const document = answer.ok ? await answer.json() : { status: "unknown" };
     if (mine !== round) return;
-    if (date) clockOffset = Math.abs(date - Date.now()) > 5000 ? date - Date.now() : 0;
+    if (date) setClock(date);
     job = document;
     failures = 0;
     if (transfer && !takesFile()) dropTransfer();
@@ -71,7 +87,7 @@ addEventListener("online", () => { if (transfer?.state === "broken") sendAgain()
 
 const views = {
   choose, checking, sending, paused, conflict, broken, sent, processing, ready, "claimed-here": claimedHere,
-  claimed: ended, purged: ended, failed: ended, expired: ended, unknown: ended,
+  claimed, purged, failed, expired, unknown,
 };
 
 function show() {
@@ -83,7 +99,7 @@ function show() {
     $("view").replaceChildren(...view.nodes);
     const opening = !shown.key;
     shown = { key, update: view.update || (() => {}) };
-    $("title").textContent = job.filename || "There is no such job";
+    $("title").textContent = $("title").title = job.filename || texts.refusals["job-not-found"][0];
     $("lead").textContent = lead(key);
     $("foot").hidden = ["unknown", "purged"].includes(key);
     if (focused !== null) (sameButton(focused) || $("title")).focus();
@@ -91,7 +107,7 @@ function show() {
   }
   shown.update();
   $("until").replaceChildren(...until(key));
-  document.title = `${titlePrefix(key)}${job.filename || "No such job"} - Audio Resampler`;
+  document.title = fill(texts.titles.document, { title: tab(key) });
 }
 
 // Who had reached a button that is still there has it again; else the title, and never the top of the document.
@@ -103,25 +119,29 @@ function viewKey() {
   return views[job.status] ? job.status : "unknown";
 }
 
-function textKey(key) {
-  if (key === "expired") return job.result ? "expired-result" : "expired-upload";
-  if (key === "purged" && deletedHere) return "deleted-here";
-  return { choose: "awaiting-upload", sending: "uploading", sent: "uploaded" }[key] || key;
+function lead(key) {
+  if (key === "unknown") return texts.refusals["job-not-found"][1];
+  if (key === "expired") return texts.leads[expiredKey()];
+  if (key === "purged" && deletedHere) return texts.leads["deleted-here"];
+  if (key === "choose") return texts.leads[job.status];
+  return texts.leads[{ sending: "uploading", sent: "uploaded" }[key] || key];
 }
 
-const lead = (key) => texts.leads[textKey(key)] || "";
-
-function titlePrefix(key) {
-  if (key === "sending") return `${Math.floor((100 * transfer.loaded) / transfer.file.size || 0)}% `;
-  if (key === "processing") return `${Math.floor(job.progress * 100)}% `;
-  return { ready: "Ready: ", failed: "Failed: " }[key] || "";
+function tab(key) {
+  const title = job.filename || texts.refusals["job-not-found"][0];
+  const done = { sending: () => transfer.loaded / transfer.file.size || 0, processing: () => job.progress }[key];
+  if (done) return fill(texts.titles.progress, { title, percent: percent(done()) });
+  return fill(texts.titles[key] || "{title}", { title });
 }
 
 function until(key) {
-  const offline = failures ? ["The server can't be reached; trying again. "] : [];
+  const offline = failures ? [`${texts.until.offline} `] : [];
   const at = Date.parse(job.expires_at);
-  if (key === "ready") return [...offline, "Kept until ", moment(at), `, ${span((at - now()) / 1000)} from now.`];
-  if (["choose", "checking", "sending", "paused", "conflict", "broken"].includes(key)) return [...offline, "The link waits until ", moment(at), "."];
+  const told = { moment: moment(at || 0), span: span((at - now()) / 1000) };
+  if (key === "ready") return [...offline, ...filledWith(texts.until.ready, told)];
+  if (["choose", "checking", "sending", "paused", "conflict", "broken"].includes(key)) {
+    return [...offline, ...filledWith(texts.until.waiting, told)];
+  }
   return offline;
 }
 
@@ -131,26 +151,42 @@ function problemNodes() {
 
 // ---- the ends
 
+const expiredKey = () => (job.result ? "expired-result" : "expired-upload");
+
+function expired() {
+  return { nodes: [...problemNodes(), paragraph(texts.hints[expiredKey()])] };
+}
+
+function unknown() {
+  return { nodes: [...problemNodes(), paragraph(texts.refusals.compare)] };
+}
+
+function purged() {
+  const told = filledWith(texts.hints.record, { moment: moment(Date.parse(job.expires_at) + settings.recordSeconds * 1000) });
+  return { nodes: [...problemNodes(), paragraph(texts.hints.purged), element("p", { class: "note" }, ...told)] };
+}
+
+function failed() {
+  const { error } = job;
+  const nodes = [...problemNodes(), ...(error ? [problem(error)] : []), paragraph(texts.hints[error?.code] || texts.hints.failed)];
+  if (isWrongFile()) nodes.push(button(texts.upload["button-another"], chooseAnother, "wide"));
+  return { nodes };
+}
+
 function chooseAnother() {
   another = job.updated_at;
   show();
   schedule();
 }
 
-function ended() {
-  const key = viewKey();
-  const nodes = [...problemNodes()];
-  if (key === "failed" && job.error) nodes.push(paragraph(job.error.detail, "problem"));
-  const hint = (key === "failed" && texts.hints[job.error?.code]) || texts.hints[textKey(key)];
-  if (hint) nodes.push(paragraph(filled(hint)));
-  if (key === "failed" && isWrongFile()) nodes.push(button("Choose another file", chooseAnother, "wide"));
-  if (key === "claimed") nodes.push(...facts());
-  return { nodes };
-}
+// ---- the forms that came with the page are for browsers without scripts; pressed early, they do the same as our buttons
 
-// ---- Delete now
+addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (event.target === $("delete")) $("confirm").showModal();
+  else if (job?.status === "ready") take(event.submitter || $("view").querySelector("button"));
+});
 
-$("delete").addEventListener("click", () => $("confirm").showModal());
 $("confirm-no").addEventListener("click", () => $("confirm").close());
 $("confirm-yes").addEventListener("click", async () => {
   $("confirm").close();
@@ -162,7 +198,7 @@ $("confirm-yes").addEventListener("click", async () => {
     deletedHere = answer.ok;
     try { sessionStorage.removeItem(address); } catch { /* nothing kept */ }
   } catch {
-    message = "The file could not be deleted, because the server did not answer. Please try again.";
+    message = texts.delete.failed;
   }
   shown.key = "again";
   await look();

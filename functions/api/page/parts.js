@@ -90,7 +90,7 @@ function refusedParts(mine, error) {
     return look();
   }
   if (error.type === "upload-incomplete" || error.type === "upload-not-found") return breakOff();
-  message = error.message;
+  message = refusalText({ type: error.type, detail: error.message });
   dropTransfer();
   shown.key = "again";
   look();
@@ -196,30 +196,31 @@ async function startOver() {
 }
 
 function checking() {
-  const { progress, left, right, nodes } = bar("Checking");
-  right.textContent = "";
+  const words = texts.upload;
+  const { progress, left, nodes } = bar(words["bar-checking"]);
   return {
-    nodes: [paragraph(`Checking ${transfer.file.name}`), ...nodes,
-      element("div", { class: "row" }, button("Cancel", cancel, "plain"))],
+    nodes: [named(words.checking, transfer.file.name), ...nodes, row(button(words["button-cancel"], cancel, "plain"))],
     update() {
       progress.value = transfer.checked / transfer.file.size;
-      left.textContent = `${size(transfer.checked)} of ${size(transfer.file.size)}`;
+      left.textContent = fill(words.part, { done: size(transfer.checked), all: size(transfer.file.size) });
     },
   };
 }
 
 function paused() {
+  const words = texts.upload;
   const { loaded, file } = transfer;
   return {
-    nodes: [paragraph(`${file.name}: ${size(loaded)} of ${size(file.size)} are uploaded.`),
-      element("div", { class: "row" }, button("Resume", sendInParts), button("Cancel", cancel, "plain"))],
+    nodes: [named(words.paused, file.name, { done: size(loaded), all: size(file.size) }),
+      row(button(words["button-resume"], sendInParts), button(words["button-cancel"], cancel, "plain"))],
   };
 }
 
 function conflict() {
+  const words = texts.upload;
   return {
-    said: texts.upload.conflict,
-    nodes: [paragraph(texts.upload.conflict, "warning"), element("div", { class: "row" },
-      button("Start over with this file", startOver), button("Choose another file", cancel, "plain"))],
+    said: words.conflict,
+    nodes: [paragraph(words.conflict, "warning"),
+      row(button(words["button-over"], startOver), button(words["button-another"], cancel, "plain"))],
   };
 }

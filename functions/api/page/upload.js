@@ -3,19 +3,19 @@
 // ---- awaiting-upload
 
 function choose() {
+  const words = texts.upload;
   const input = element("input", {
-    type: "file", id: "file", class: "unseen", accept: "audio/*,video/*,.w64,.caf,.au,.opus,.flac,.aif,.aiff,.mka,.amr,.3gp,.ac3,.eac3,.dts,.thd,.wma,.wv,.ape,.tta,.mpc,.dsf,.dff,.spx,.gsm,.shn,.m2ts",
+    type: "file", id: "file", class: "unseen", accept: formats.accept,
     change() { if (input.files[0]) begin(input.files[0]); },
   });
   const drop = element("label", { class: "drop", for: "file" },
     icon("M12 16V4m0 0L7 9m5-5 5 5M4 16v3a1 1 0 0 0 1 1h14a1 1 0 0 0 1-1v-3"),
-    element("strong", {}, "Drop an audio file here, or choose one"),
-    element("span", { class: "soft" }, `WAV, MP3, FLAC, Ogg, Opus, M4A, WebM, WMA, AMR and more, up to ${size(maxUploadBytes)}`),
+    element("strong", {}, words.drop),
+    element("span", { class: "soft" }, fill(words.formats, { size: size(settings.maxUploadBytes) })),
     input);
   const begun = job.upload_in_parts;
-  const resumable = begun ? [paragraph(texts.upload.begun.replace("{size}", size(begun.size_bytes)), "warning")] : [];
-  return { nodes: [...problemNodes(), ...resumable, drop,
-    paragraph("The file goes straight to private storage. You get an MP3, and then both are deleted.", "note")] };
+  const resumable = begun ? [paragraph(fill(words.begun, { size: size(begun.size_bytes) }), "warning")] : [];
+  return { nodes: [...problemNodes(), ...resumable, drop, paragraph(words.private, "note")] };
 }
 
 addEventListener("dragover", (event) => {
@@ -31,7 +31,7 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   document.querySelector(".drop").classList.remove("over");
   const files = event.dataTransfer.files;
-  if (files.length > 1) refuse("This link takes one file. Please choose only one.");
+  if (files.length > 1) refuse(texts.upload["one-file"]);
   else if (files[0]) begin(files[0]);
 });
 
@@ -43,14 +43,15 @@ function refuse(text) {
 }
 
 function begin(file) {
-  if (!file.size) return refuse(`${file.name} is empty, or it is a folder. Please choose another file.`);
-  if (maxUploadBytes && file.size > maxUploadBytes) {
-    return refuse(`${file.name} is too large: it has ${size(file.size)}, and at most ${size(maxUploadBytes)} are allowed.`);
+  const { name } = file;
+  if (!file.size) return refuse(fill(texts.upload.empty, { name }));
+  if (settings.maxUploadBytes && file.size > settings.maxUploadBytes) {
+    return refuse(fill(texts.upload["too-large"], { name, size: size(file.size), limit: size(settings.maxUploadBytes) }));
   }
   const announced = job.upload?.size_bytes;
   if (announced && file.size !== announced) {
-    return refuse(`${file.name} is not the announced file: it has ${plural(file.size, "byte")}, and this link ` +
-      `takes a file of exactly ${plural(announced, "byte")}. Choose that file, or ask for a new link.`);
+    const sizes = { size: counted("bytes", file.size), announced: counted("bytes", announced) };
+    return refuse(fill(texts.upload["not-announced"], { name, ...sizes }));
   }
   message = "";
   transfer = { file, state: "sending", loaded: 0, samples: [], tries: 0, xhr: null, retryAt: 0, inParts: goesInParts(file) };
@@ -102,7 +103,7 @@ async function send() {
       show();
       look();
     } else if (canPass(xhr) && mine.tries < 5) breakOff();
-    else refuse(`The upload was refused (${xhr.status}). Please choose the file again.`);
+    else refuse(fill(texts.upload.refused, { status: xhr.status }));
   });
   xhr.addEventListener("error", () => {
     if (transfer !== mine) return;
@@ -151,7 +152,7 @@ function cancel() {
   dropTransfer();
   message = "";
   show();
-  say("The upload is cancelled.");
+  say(texts.upload.cancelled);
   look();
 }
 
@@ -159,46 +160,37 @@ addEventListener("beforeunload", (event) => {
   if (["sending", "broken"].includes(transfer?.state)) event.preventDefault();
 });
 
-function bar(label) {
-  const progress = element("progress", { max: 1, value: 0, "aria-label": label });
-  const left = element("span");
-  const right = element("span");
-  return { progress, left, right, nodes: [progress, element("p", { class: "figures" }, left, right)] };
-}
-
-function quarters(value, what) {
-  const quarter = Math.floor(value * 4);
-  if (quarter > 0 && quarter < 4) say(`${what}: ${quarter * 25} percent`);
-}
-
 function sending() {
-  const { progress, left, right, nodes } = bar("Upload");
+  const words = texts.upload;
+  const { progress, left, right, nodes } = bar(words.bar);
   return {
-    nodes: [paragraph(`Uploading ${transfer.file.name}`), ...nodes, element("div", { class: "row" },
-      transfer.inParts ? button("Pause", pauseParts, "plain") : null, button("Cancel", cancel, "plain"))],
+    nodes: [named(words.sending, transfer.file.name), ...nodes, row(
+      transfer.inParts ? button(words["button-pause"], pauseParts, "plain") : null, button(words["button-cancel"], cancel, "plain"))],
     update() {
       const { loaded, file, samples } = transfer;
       progress.value = loaded / file.size;
       const [from, before] = samples[0] || [0, 0];
       const [to, after] = samples[samples.length - 1] || [0, 0];
       const speed = to > from ? (after - before) / ((to - from) / 1000) : 0;
-      left.textContent = `${size(Math.min(loaded, file.size))} of ${size(file.size)}`;
-      if (loaded >= file.size) right.textContent = "waiting for the server";
-      else right.textContent = speed ? `${size(speed)}/s, ${span((file.size - loaded) / speed)} left` : "";
-      quarters(loaded / file.size, "Uploaded");
+      left.textContent = fill(words.part, { done: size(Math.min(loaded, file.size)), all: size(file.size) });
+      if (loaded >= file.size) right.textContent = words.server;
+      else right.textContent = speed ? fill(words.speed, { speed: size(Math.round(speed)), left: span((file.size - loaded) / speed) }) : "";
+      quarters(loaded / file.size, words.said);
     },
   };
 }
 
 function broken() {
-  const words = paragraph("");
+  const words = texts.upload;
+  const { name } = transfer.file;
+  const again = named("", name);
   return {
-    said: "The connection was lost. The upload starts again by itself.",
-    nodes: [element("p", { class: "warning" }, "The connection was lost."), words, element("div", { class: "row" },
-      button("Try again now", sendAgain), button("Cancel", cancel, "plain"))],
+    said: words["lost-said"],
+    nodes: [paragraph(words.lost, "warning"), again,
+      row(button(words["button-again"], sendAgain), button(words["button-cancel"], cancel, "plain"))],
     update() {
       const seconds = Math.max(0, (transfer.retryAt - performance.now()) / 1000);
-      words.textContent = `The upload of ${transfer.file.name} starts again in ${span(seconds)}.`;
+      again.textContent = fill(words["again-in"], { name, span: span(seconds) });
     },
   };
 }
@@ -206,10 +198,10 @@ function broken() {
 function sent() {
   const words = paragraph("", "note");
   return {
-    nodes: [element("progress", { "aria-label": "Waiting" }), words],
+    nodes: [element("progress", { "aria-label": texts.upload["bar-waiting"] }), words],
     update() {
       const late = performance.now() - transfer.sentAt > 60000;
-      words.textContent = late ? "This takes longer than usual. Keep this page open, or come back later." : "";
+      words.textContent = late ? texts.upload.late : "";
     },
   };
 }

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         report = _ready(*_convert(options))
     except AudioJobError as error:
-        report = {"outcome": "failed", "error": asdict(Notice.of(error))}
+        report = {"outcome": "failed", "error": Notice.of(error).as_json()}
     print(json.dumps(report))  # noqa: T201 - this is what the command is for
     return 0 if report["outcome"] == "ready" else 1
 
@@ -91,7 +91,7 @@ def _ready(source: Source, result: Result, warnings: tuple[Notice, ...]) -> dict
         "passthrough": result.passthrough,
         "source": asdict(source),
         "result": asdict(result),
-        "warnings": [asdict(warning) for warning in warnings],
+        "warnings": [warning.as_json() for warning in warnings],
     }
 
 

@@ -103,6 +103,7 @@ def cut_warning(declared: Declared, result: Mp3Summary) -> Notice:
         f"The file's header declares {declared.duration_seconds or 0:.3f} seconds of sound; the file holds"
         f" {result.duration_seconds:.3f}, all of which were converted. It ends with a whole frame, as files do that"
         " were cut without encoding.",
+        declared_seconds=round(declared.duration_seconds, 3) if declared.duration_seconds else None,
     )
 
 
@@ -144,7 +145,7 @@ def truncated(declared: Declared, result: Mp3Summary | None = None) -> Truncated
     if promised is None:
         return TruncatedAudio()
     if result is None:
-        return TruncatedAudio(f"The file ends before the {promised:.3f} seconds that it declares.")
-    return TruncatedAudio(
-        f"The file declares {promised:.3f} seconds of sound; {result.duration_seconds:.3f} could be decoded."
-    )
+        detail = f"The file ends before the {promised:.3f} seconds that it declares."
+    else:
+        detail = f"The file declares {promised:.3f} seconds of sound; {result.duration_seconds:.3f} could be decoded."
+    return TruncatedAudio(detail, declared_seconds=round(promised, 3))

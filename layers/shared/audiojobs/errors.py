@@ -213,9 +213,15 @@ class CorruptAudio(FileError):
 
 
 class TruncatedAudio(FileError):
+    """``declared_seconds`` is how long the file says it is, where it says so exactly."""
+
     code = "truncated-audio"
     title = "The file is shorter than it declares"
     http_status = 422
+
+    def __init__(self, detail: str | None = None, *, declared_seconds: float | None = None) -> None:
+        super().__init__(detail)
+        self.declared_seconds = declared_seconds
 
 
 class ServiceError(AudioJobError):

@@ -24,12 +24,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from audiojobs.conversion import Conversion
-from audiojobs.errors import AudioJobError, InternalError
+from audiojobs.errors import AudioJobError, InternalError, TruncatedAudio
 
 RETRY_GRACE_SECONDS = 300
 """How long after its lease ran out a job may still be taken over by one of Lambda's retries (after 1 and 2 minutes)."""
 
 _ABSENT: Any = object()
+_SECONDS_AND_SHARES = ("progress", "duration_seconds", "declared_seconds")
 _API_KEY = re.compile(r"jobs/(?P<job_id>[0-9a-f]{32})")
 _MAX_KEY_BYTES = 1024  # of an S3 object key
 _MAX_FILENAME_BYTES = 255  # of the file systems that downloads are saved to
@@ -76,14 +77,21 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A stable code and a sentence for people: a job's error, or one of its warnings."""
+    """A stable code and a sentence for people: a job's error, or one of its warnings.
+
+    ``declared_seconds`` is how long a file that ends early says it is, where it says so exactly.
+    """
 
     code: str
     detail: str
+    declared_seconds: float | None = None
 
     @classmethod
     def of(cls, error: AudioJobError) -> Notice:
-        return cls(error.code, error.detail)
+        return cls(error.code, error.detail, error.declared_seconds if isinstance(error, TruncatedAudio) else None)
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +238,8 @@ class Job:
             "claimed_at": rfc3339(self.claimed_at) if self.claimed_at else None,
             "deleted_at": rfc3339(self.deleted_at) if self.deleted_at else None,
             "progress": self.progress,
-            "warnings": [asdict(warning) for warning in self.warnings],
-            "error": asdict(self.error) if self.error else None,
+            "warnings": [warning.as_json() for warning in self.warnings],
+            "error": self.error.as_json() if self.error else None,
             "source": asdict(self.source) if self.source else None,
             "result": asdict(self.result) if self.result else None,
         }
@@ -305,7 +313,7 @@ def _known(kind: Any, record: Mapping[str, Any]) -> dict[str, Any]:
     DynamoDB does not tell 8.0 from 8, but what the API shows shall always be of one type.
     """
     return {
-        field.name: float(value) if field.name in ("progress", "duration_seconds") and value is not None else value
+        field.name: float(value) if field.name in _SECONDS_AND_SHARES and value is not None else value
         for field in fields(kind)
         if (value := record.get(field.name, _ABSENT)) is not _ABSENT
     }

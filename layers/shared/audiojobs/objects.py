@@ -32,6 +32,7 @@ RESULT_CONTENT_TYPE = "audio/mpeg"
 _CHUNK_BYTES = 1024 * 1024
 _MAX_BROKEN_DOWNLOADS = 5
 _MAX_FILENAME_CHARACTERS = 255
+_MAX_POST_BYTES = 5 * 2**30  # of a file, whether by PUT or by a form
 
 # Two parts of 8 MB under way at a time: small in memory, whatever the length.
 _TRANSFER = TransferConfig(max_concurrency=2, multipart_chunksize=8 * 1024 * 1024)
@@ -77,6 +78,14 @@ class PresignedUpload:
     method: str
     url: str
     headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PresignedForm:
+    """How a browser's form posts the file: where to, and the fields in front of that of the file."""
+
+    url: str
+    fields: Mapping[str, str]
 
 
 class _Bucket:
@@ -198,6 +207,23 @@ class UploadObjects(_Bucket):
             parameters["ContentLength"] = size_bytes
         url = self._client.generate_presigned_url("put_object", Params=parameters, ExpiresIn=expires_in_seconds)
         return PresignedUpload("PUT", url, {})
+
+    def presign_form(
+        self, key: str, *, least_bytes: int, most_bytes: int, returns_to: str, expires_in_seconds: int
+    ) -> PresignedForm:
+        """A form for one file. Its policy lets S3 take this key only, a size in between, and no other field.
+
+        From there the browser goes to ``returns_to``.
+        """
+        redirect = {"success_action_redirect": returns_to}
+        form = self._client.generate_presigned_post(
+            self._bucket,
+            key,
+            Fields=dict(redirect),
+            Conditions=[redirect, ["content-length-range", least_bytes, min(most_bytes, _MAX_POST_BYTES)]],
+            ExpiresIn=expires_in_seconds,
+        )
+        return PresignedForm(form["url"], form["fields"])
 
     def origin(self) -> str:
         """The web origin of presigned URLs, as a Content-Security-Policy spells it."""
