@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -117,6 +118,7 @@ def test_with_uppy_as_documented_and_a_reload(
     if not (UPPY / "uppy.min.js").exists():
         pytest.skip("Uppy is not there; `make uppy` gets it from npm")
     digest = random_file(folder / "large.wav", trial.size_bytes)
+    trial = replace(trial, bytes_per_second=4 * trial.bytes_per_second)  # Uppy uses one connection
     with (
         awaited(service, "large.wav") as job,
         trial.line(service.stack.access.endpoint_url).up() as line,

@@ -303,6 +303,11 @@ SAMPLE = [
     ("ready_and_expired", ("claim", "sweep")),
     ("claimed", ("purge", "sweep")),
     ("corrected", ("event", "sweep")),
+    ("parts_sent", ("delete", "begin parts")),
+    ("parts_sent", ("complete parts", "give parts up")),
+    ("parts_sent", ("delete", "complete parts")),
+    ("parts_expired", ("sweep", "complete parts")),
+    ("parts_completed", ("event", "begin parts")),
 ]
 
 
