@@ -165,7 +165,8 @@ def claim_link(token: str) -> Response[str]:
         raise InvalidRequest(f"{METHOD_FIELD} must be DELETE, or left out.", field=METHOD_FIELD)
     if method == "DELETE":
         return _delete_by_form(token, form)
-    claim = _links().claim(token, key=key, passphrase=parse_passphrase(**_body()))
+    passphrase = parse_passphrase(**_body(), content_type=headers.get("content-type"))
+    claim = _links().claim(token, key=key, passphrase=passphrase)
     if not _wants_representation():
         return empty_response(303, {"Location": claim.url})
     download = {"url": claim.url, "expires_at": rfc3339(claim.expires_at)}

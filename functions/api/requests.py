@@ -146,14 +146,17 @@ def parse_job_request(body: str | None, *, is_base64: bool = False) -> JobReques
     )
 
 
-def parse_passphrase(body: str | None, *, is_base64: bool = False) -> str | None:
-    """What a claim brings: a JSON object, or the field of a form. Raises :class:`~audiojobs.errors.InvalidRequest`."""
+def parse_passphrase(body: str | None, *, is_base64: bool = False, content_type: str | None = None) -> str | None:
+    """What a claim brings: a JSON object, or the field of a form. Raises :class:`~audiojobs.errors.InvalidRequest`.
+
+    ``curl -d`` calls a JSON object a form.
+    """
     try:
         text = base64.b64decode(body or "").decode() if is_base64 else body or ""
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest("The body must be JSON or a form.") from error
     given: Any = None
-    if text.lstrip()[:1] in ("{", "["):
+    if text.lstrip()[:1] in ("{", "[") or (text and "json" in (content_type or "")):
         given = _json_object(text, ("passphrase",), is_base64=False).get("passphrase")
         if given == "":
             raise InvalidRequest("passphrase must not be empty.", field="passphrase")
