@@ -66,6 +66,7 @@ ANNOUNCED: dict[str, tuple[Job, str | None]] = {
     "ready": (direct_job(Status.READY), LINK),
     "ready, of the API": (api_job(Status.READY), None),
     "ready, with a warning": (direct_job(Status.READY, warnings=(NOTICE,)), LINK),
+    "ready, in part": (direct_job(Status.READY, warnings=(replace(NOTICE, declared_seconds=60.0),)), LINK),
     "ready, passed through": (direct_job(Status.READY, result=replace(RESULT, passthrough=True)), LINK),
     "ready, of a length not told": (direct_job(Status.READY, source=replace(AUDIO, duration_seconds=None)), LINK),
     "ready, of any name": (direct_job(Status.READY, upload_key='a "b"/ü €.wav', filename='ü "€".wav'), LINK),
