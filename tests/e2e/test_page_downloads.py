@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,15 +63,14 @@ def test_a_browser_is_not_taken_for_an_app(browser: Browser, ready: dict[str, An
 
 
 def test_before_the_claim_a_large_file_says_how_long_it_takes_on_a_slow_line(
-    browser: Browser, ready: dict[str, Any]
+    service: Service, browser: Browser, ready: dict[str, Any]
 ) -> None:
+    size = service.job(ready["id"])["result"]["size_bytes"]
+
     def enlarge(route: Route) -> None:
-        if route.request.headers.get("accept") != "application/json":
-            return route.continue_()
+        """In the page and in its answers."""
         answer = route.fetch()
-        job = answer.json()
-        job["result"]["size_bytes"] = 170_000_000
-        return route.fulfill(response=answer, body=json.dumps(job))
+        route.fulfill(response=answer, body=re.sub(rf'("size_bytes": ?){size}\b', r"\g<1>170000000", answer.text()))
 
     with visitor(browser) as window:
         window.page.route("**/d/*", enlarge)
