@@ -80,7 +80,9 @@ def upload_in_parts():
 if state.exists():
     job = json.loads(state.read_text())
 else:
-    job = call("POST", f"{API}/jobs", json={"filename": source.name, "size_bytes": size}, auth=signed).json()
+    once = {"Idempotency-Key": uuid.uuid4().hex}  # should the answer get lost, the same call finds the same job
+    new = {"filename": source.name, "size_bytes": size}
+    job = call("POST", f"{API}/jobs", json=new, headers=once, auth=signed).json()
     state.touch(mode=0o600)  # whoever reads the link can download the MP3
     state.write_text(json.dumps({**job, "key": uuid.uuid4().hex}))
     job = json.loads(state.read_text())

@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 FUNCTIONS = PROJECT / "functions"
 SHARED = PROJECT / "layers" / "shared"
 
-PURE = {"errors", "conversion", "filenames", "job", "links", "settings"}
+PURE = {"errors", "conversion", "filenames", "references", "passphrases", "job", "links", "settings"}
 TALKS_TO_AWS = {"aws_errors", "clients", "multipart", "store", "objects", "purges", "announcements"}
 AWS_SDK = {"boto3", "botocore", "s3transfer", "urllib3"}
 
