@@ -135,12 +135,13 @@ class Service:
         *,
         query: Mapping[str, Any] | None = None,
         keys: tuple[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """A call signed with SigV4; `keys` are another user's."""
         access = self.stack.access
         url = access.api_url + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
-        request = AWSRequest(method, url, data=data, headers={"Content-Type": "application/json"})
+        request = AWSRequest(method, url, data=data, headers={"Content-Type": "application/json", **(headers or {})})
         credentials = Credentials(*(keys or (access.access_key_id, access.secret_access_key)))
         SigV4Auth(credentials, "execute-api", access.region).add_auth(request)
         return self.request(method, url, headers=dict(request.headers.items()), data=data)

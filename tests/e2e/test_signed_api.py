@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,74 @@ def test_deleting_a_job_under_way_leaves_no_result(service: Service, files: Path
     assert not service.objects(service.results, f"jobs/{created['id']}")
     assert service.job(created["id"])["status"] == "purged"
     assert service.attempts(created["id"]) == 1
+
+
+# ---------------------------------------------------------------- keys, references, lists
+
+
+@pytest.fixture
+def colleague(service: Service) -> Iterator[tuple[str, str]]:
+    """The keys of another user who may call everything."""
+    iam = service.stack.admin.client("iam")
+    iam.create_user(UserName="colleague")
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName="colleague", PolicyName="calls", PolicyDocument=document)
+    keys = iam.create_access_key(UserName="colleague")["AccessKey"]
+    yield keys["AccessKeyId"], keys["SecretAccessKey"]
+    iam.delete_access_key(UserName="colleague", AccessKeyId=keys["AccessKeyId"])
+    iam.delete_user_policy(UserName="colleague", PolicyName="calls")
+    iam.delete_user(UserName="colleague")
+
+
+def test_a_key_makes_one_job_for_its_caller(service: Service, song: Path, colleague: tuple[str, str]) -> None:
+    headers, body = {"Idempotency-Key": "order-4711"}, {"filename": "once.wav", "reference": "order 4711"}
+    first, second = (service.api("POST", "/jobs", body, headers=headers).json() for _ in range(2))
+    other = service.api("POST", "/jobs", body, headers=headers, keys=colleague).json()
+    for job in (first, second, other):
+        service.remember(job["link"], job["upload"]["url"])
+    refused = service.api("POST", "/jobs", {"filename": "another.wav"}, headers=headers)
+
+    assert first["id"] == second["id"] != other["id"]
+    assert (refused.status_code, refused.json()["type"]) == (422, "idempotency-key-reused")
+    listed = service.api("GET", "/jobs", query={"reference": "order 4711"}).json()["jobs"]
+    assert [job["id"] for job in listed] == [other["id"], first["id"]]
+    service.send(second, song)
+    service.ready(first["id"])
+    assert [service.request("GET", job["link"], headers=JSON).status_code for job in (first, second)] == [200, 200]
+    assert [service.request("POST", job["link"]).status_code for job in (second, first)] == [303, 410]
+    for job_id in (first["id"], other["id"]):
+        service.delete(job_id)
+
+
+def test_lists_come_in_pages_newest_first(service: Service) -> None:
+    made = [service.create_job(f"{number}.wav", reference="in pages")["id"] for number in range(3)]
+    pages: list[list[str]] = []
+    query: dict[str, Any] = {"reference": "in pages", "status": "awaiting-upload", "limit": 2}
+    while not pages or query["next_token"]:
+        page = service.api("GET", "/jobs", query=query).json()
+        pages.append([job["id"] for job in page["jobs"]])
+        query["next_token"] = page["next_token"]
+    in_state = service.api("GET", "/jobs", query={"status": "awaiting-upload", "limit": 3}).json()["jobs"]
+
+    assert [job_id for page in pages for job_id in page] == made[::-1]
+    assert [job["id"] for job in in_state] == made[::-1]
+    for job_id in made:
+        service.delete(job_id)
+    until(
+        lambda: service.api("GET", "/jobs", query={"reference": "in pages", "status": "purged"}).json()["jobs"],
+        "the same reference lists them as deleted",
+    )
+
+
+def test_the_reference_of_a_direct_upload_is_on_job_and_event(service: Service, song: Path) -> None:
+    job = service.put("with-reference.wav", song, reference="order 4712")
+
+    assert job["reference"] == "order 4712"
+    assert service.event_of(job["id"])["detail"]["job"]["reference"] == "order 4712"
+    listed = service.api("GET", "/jobs", query={"reference": "order 4712"}).json()["jobs"]
+    assert [found["id"] for found in listed] == [job["id"]]
+    service.delete(job["id"])
 
 
 # ---------------------------------------------------------------- the contract
