@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,24 @@ def test_time_that_ran_out_is_no_reason_to_do_it_all_over(task: EncodeTask, prog
         run(replace(task, deadline=time.monotonic() - 1))
 
     assert len(programs.calls("ffmpeg")) <= 1
+
+
+def test_a_head_that_comes_after_the_sound_is_waited_for(task: EncodeTask, programs: Programs) -> None:
+    """ffmpeg may close the pipe for PCM before it writes the head: only its end says that the head is whole."""
+    folder = programs.folder
+    (folder / "ffmpeg").write_text(
+        f"#!{sys.executable} -IS\n"
+        "import os, shutil, sys, time\n"
+        "pcm = next(int(a[5:]) for a in sys.argv if a.startswith('pipe:'))\n"
+        f"with open('{folder}/pcm', 'rb') as source, open(pcm, 'wb') as pipe: shutil.copyfileobj(source, pipe)\n"
+        "time.sleep(0.3)\n"
+        f"shutil.copyfile('{folder}/head', sys.argv[-1].removeprefix('file:'))\n"
+    )
+
+    report = run(task)
+
+    assert not report.is_fallback
+    assert numbers(task.destination.read_bytes()[len(template()) :]) == AS_ONE_ENCODER
 
 
 def test_progress_is_what_the_encoders_have_done(task: EncodeTask, monkeypatch: pytest.MonkeyPatch) -> None:
