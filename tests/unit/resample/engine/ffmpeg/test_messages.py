@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from resample.engine.ffmpeg.messages import FfmpegReport
+from resample.sandbox.process import Finished
 
 ENCODED = "[verbose]   Output stream #0:0 (audio): 84 frames encoded (96000 samples); 84 packets muxed (48384 bytes)"
 
@@ -92,3 +95,25 @@ def test_an_early_end_is_noted() -> None:
 
     assert report.read_line("[matroska,webm @ 0x55d0c8a3e2c0] [error] File ended prematurely at pos. 4711")
     assert report.ended_early
+
+
+@pytest.mark.parametrize(
+    ("finished", "is_told"),
+    [
+        (Finished(0, ()), False),
+        (Finished(1, ()), True),
+        (Finished(0, ("[error] something",)), True),
+        (Finished(-9, ("[error] something",)), True),
+    ],
+    ids=["all is well", "it failed without a word", "it complained", "both"],
+)
+def test_how_ffmpeg_ended_goes_to_the_log_where_something_is_wrong(
+    caplog: pytest.LogCaptureFixture, finished: Finished, is_told: bool
+) -> None:
+    report = FfmpegReport()
+
+    with caplog.at_level(logging.INFO):
+        report.end(finished)
+
+    assert report.exit_status == finished.exit_status
+    assert ("ffmpeg complained" in caplog.messages) is is_told
