@@ -193,7 +193,9 @@ def test_a_long_name_takes_two_lines_and_is_told_whole_by_its_tooltip(site: Site
     window.page.goto(site.link("ready"))
     title = window.page.get_by_role("heading", level=1)
 
-    assert title.evaluate("one => one.clientHeight / parseFloat(getComputedStyle(one).lineHeight)") == pytest.approx(2, rel=0.05)
+    assert title.evaluate("one => one.clientHeight / parseFloat(getComputedStyle(one).lineHeight)") == pytest.approx(
+        2, rel=0.05
+    )
     assert title.get_attribute("title") == title.text_content()
     assert title.evaluate("one => one.scrollHeight > one.clientHeight")
 
