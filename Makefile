@@ -57,7 +57,7 @@ run: ## the main job once, from nothing: make run AUDIO=song.flac
 serve: ## the same stack, kept up until Ctrl-C; CONTAINERS=yes lets `sam local` in
 	@$(call on_linux,make serve)
 	@$(MAKE) --no-print-directory -j3 ready
-	@$(RUN_VENV)/bin/python -m local serve $(if $(CONTAINERS),--containers $(filter-out yes,$(CONTAINERS)))
+	@$(RUN_VENV)/bin/python -m local serve $(SERVE_OPTIONS) $(if $(CONTAINERS),--containers $(filter-out yes,$(CONTAINERS)))
 
 # What is used is compiled once, and not into the folders of the sources.
 run serve functions-and-libraries: export PYTHONDONTWRITEBYTECODE :=
@@ -204,6 +204,11 @@ test-sam-local: $(VENV)/installed $(SAM_VENV)/installed ## `sam local` in contai
 	@$(call packages,podman runc mmdebstrap,podman runc mmdebstrap,echo "please type: sudo apt-get install podman runc mmdebstrap" >&2; exit 1)
 	$(SAM) build --cached
 	$(BIN)/python -m tests.sam_local
+
+.PHONY: test-container
+test-container: $(VENV)/installed ## the Dockerfile's image, make run and make serve in it: root on Debian, with podman
+	@$(call packages,podman runc mmdebstrap,podman runc mmdebstrap,echo "please type: sudo apt-get install podman runc mmdebstrap" >&2; exit 1)
+	$(BIN)/python -m tests.container
 
 # What the comparison takes from Debian: another converter, and a voice for the recordings.
 BENCH_PROGRAMS := sox espeak-ng

@@ -25,7 +25,7 @@ from local.emulator import most_megabytes_in_memory
 from local.errors import LocalError
 from local.following_make import follow_make
 from local.instructions import instructions, remove_profile, sam_instructions, write_profile
-from local.relay import bridge_address
+from local.relay import Relay, bridge_address, own_address
 from local.sam_local import serving
 from local.sample import write_sample
 from local.service_client import ServiceClient
@@ -90,6 +90,11 @@ def parser() -> argparse.ArgumentParser:
         const=FIND_BRIDGE,
         metavar="ADDRESS",
         help="let containers in, for `sam local`, at this machine's address on their network (default: docker's)",
+    )
+    server.add_argument(
+        "--published",
+        action="store_true",
+        help="in a container whose port is published: listen at the container's address too (give --port)",
     )
     server.add_argument(
         "--parameter",
@@ -161,6 +166,8 @@ def serve(options: argparse.Namespace, console: Console) -> None:
         parameters["KeepOriginals"] = "true"
     with embedded_aws(options, console, parameters) as stack, ExitStack() as opened:
         page = ServiceClient(stack.access).create_job("song.wav")["link"]
+        if options.published:
+            opened.callback(Relay(own_address(), int(stack.access.endpoint_url.rpartition(":")[2])).stop)
         sample = write_sample(STATE_FOLDER / "sample.wav")
         profile = write_profile(stack.access, STATE_FOLDER)
         try:

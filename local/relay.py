@@ -1,4 +1,4 @@
-"""Lets containers reach the embedded AWS, which listens on loopback: passes on what comes in at another address."""
+"""Passes on to the embedded AWS, which listens on loopback, what comes in at another address: containers, mostly."""
 
 from __future__ import annotations
 
@@ -27,6 +27,17 @@ def bridge_address() -> str:
         f"There is no network interface {' or '.join(BRIDGES)}. Name the address under which containers find this"
         " machine: --containers ADDRESS"
     )
+
+
+def own_address() -> str:
+    """The address of this machine's name, which is how a container knows the address that its ports are published from.
+
+    Raises EmulatorError where that is loopback alone, as outside of containers.
+    """
+    address = socket.gethostbyname(socket.gethostname())
+    if address.startswith("127."):
+        raise EmulatorError("This machine's name stands for loopback alone: leave out --published.")
+    return address
 
 
 class Relay(socketserver.ThreadingTCPServer):

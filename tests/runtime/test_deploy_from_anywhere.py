@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 
 from local.stack import PROJECT, EmbeddedAws
 from operate import release
+from tests.audio import synth
 from tests.runtime.artefacts import SAM_BUILDS
 from tests.runtime.test_sam_deploy import Deployer
 
@@ -134,6 +138,31 @@ def test_a_release_is_deployed_without_a_build(deployer: Deployer, released: Pat
 
     assert any(":layer:released-ffmpeg:" in arn for arn in layer_of(deployer, "released"))
     assert not (folder / ".aws-sam").exists()
+
+
+def test_a_release_holds_what_its_sums_name_and_converts_a_file(released: Path, tmp_path: Path) -> None:
+    rows = [line.split("  ") for line in (released / "SHA256SUMS").read_text().splitlines()]
+    sums = {name: digest for digest, name in rows}
+    song = synth.write(tmp_path / "song.wav", seconds=2)
+    unpacked = tmp_path / "unpacked"
+    with zipfile.ZipFile(released / "audio-resampler-x86_64.zip") as archive:
+        for entry in archive.infolist():
+            archive.extract(entry, unpacked)
+            (unpacked / entry.filename).chmod(entry.external_attr >> 16)  # as `unzip` does
+
+    converted = subprocess.run(
+        [sys.executable, "-m", "local", "run", str(song), "--sam-build", str(unpacked)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert set(sums) == {path.name for path in released.iterdir()} - {"SHA256SUMS"}
+    assert all(hashlib.sha256((released / name).read_bytes()).hexdigest() == digest for name, digest in sums.items())
+    assert converted.returncode == 0, converted.stdout + converted.stderr
+    assert "-> mp3 32000 Hz" in converted.stdout
+    assert (tmp_path / "song.32k.mp3").stat().st_size > 10_000
 
 
 def _zipped(path: Path) -> bytes:

@@ -27,7 +27,7 @@ from local.sam_local import SamLocal, serving
 from local.sample import write_sample
 from local.stack import PROJECT, EmbeddedAws
 from tests.runtime.artefacts import SAM_BUILDS
-from tests.sam_local.podman import GATEWAY, IMAGE, Podman
+from tests.sam_local.podman import GATEWAY, IMAGE, Podman, debian_mirror
 
 TOOLS = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap", "ip": "iproute2"}
 BUILD = SAM_BUILDS["arm64" if os.uname().machine == "aarch64" else "x86_64"]
@@ -175,14 +175,6 @@ def sam_environment(files: SamLocal, folder: Path, podman: Podman) -> dict[str, 
         "SAM_CLI_TELEMETRY": "0",
         "DOCKER_HOST": podman.docker_host,
     }
-
-
-def debian_mirror() -> str:
-    """The mirror that this machine's apt uses, as the ffmpeg layer finds it."""
-    recipe = "import os; from debian import find_mirror; print(find_mirror(os.environ).uri)"
-    command = [sys.executable, "-B", "-c", recipe]
-    done = subprocess.run(command, cwd=PROJECT / "layers" / "ffmpeg", stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout.strip()
 
 
 def say(text: str) -> None:

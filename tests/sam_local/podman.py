@@ -71,10 +71,33 @@ class Podman:
         finally:
             self.run("rm", "--all", "--force", "--time", "0")
             process.stop()
-            self.run("rmi", "--all", "--force")  # unmounts, so that the folder can be deleted
-            if not self._bridges_before:
-                for bridge in bridges():
+            self.clean_up()
+
+    @contextmanager
+    def cleaned_up(self) -> Iterator[None]:
+        """Remove containers, images and network interfaces at the end."""
+        try:
+            yield
+        finally:
+            self.clean_up()
+
+    def clean_up(self) -> None:
+        """Remove containers, images and network interfaces, so that the folder can be deleted."""
+        self.run("rm", "--all", "--force", "--time", "0")
+        self.run("rmi", "--all", "--force")  # unmounts
+        if not self._bridges_before:
+            for bridge in bridges():
+                if not any(Path("/sys/class/net", bridge, "brif").iterdir()):  # else somebody's containers use it
                     subprocess.run(["ip", "link", "delete", bridge], check=True)
+
+    def import_debian(self, name: str, mirror: str) -> None:
+        """Make a small Debian with apt, as `name`, which is no registry's image then."""
+        root = self._folder / "debian.tar"
+        # Their installation writes where the tests mount this machine's own.
+        options = ["--quiet", "--variant=apt", "--include=ca-certificates"]
+        subprocess.run(["mmdebstrap", *options, SUITE, root, mirror], check=True)
+        self.run("import", "--quiet", root, name)
+        root.unlink()
 
     def make_base_image(self, mirror: str) -> None:
         """Import Debian's Python and add Lambda's runtime client, as `IMAGE`."""
@@ -94,6 +117,14 @@ class Podman:
 def bridges() -> list[str]:
     """podman's network interfaces on this machine, which it leaves behind."""
     return [path.name for path in Path("/sys/class/net").iterdir() if path.name in ("podman0", "cni-podman0")]
+
+
+def debian_mirror() -> str:
+    """The mirror that this machine's apt uses, as the ffmpeg layer finds it."""
+    recipe = "import os; from debian import find_mirror; print(find_mirror(os.environ).uri)"
+    command = [sys.executable, "-B", "-c", recipe]
+    done = subprocess.run(command, cwd=PROJECT / "layers" / "ffmpeg", stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
 
 
 def install_runtime_client(folder: Path) -> None:

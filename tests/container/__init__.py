@@ -1,0 +1,1 @@
+"""The Dockerfile's image, built and used with podman: `make test-container`."""
