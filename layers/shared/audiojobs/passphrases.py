@@ -1,7 +1,7 @@
 """A job's passphrase, which a claim needs beside the link. The record holds a slow hash of it, with a salt.
 
-scrypt (RFC 7914) at N=2^14, r=8, p=5: 16 MiB of memory, and about 0.2 s of CPU time, which is 0.7 s at the 0.29 vCPU of
-the API function's 512 MB. The cost is stored with the hash, so that it can be raised later.
+scrypt (RFC 7914) at N=2^14, r=8, p=5: 16 MiB of memory and 0.24 s of CPU time, which is 0.8 s at the 0.29 vCPU of the
+API function's 512 MB. The cost is stored with the hash, so that it can be raised later.
 """
 
 from __future__ import annotations
