@@ -135,7 +135,9 @@ class Use:
         link = self._link("long")
         page = self.stack.request("GET", link, headers={"Accept": "text/html"})
         expect(page.status_code == 200, f"the page: {page.status_code}")
-        expect("<form" in page.text and "song" in page.text, "the page has no button for the file")
+        expect(
+            '<form method="post"><button' in page.text and "song" in page.text, "the page has no button for the file"
+        )
         self.stack.request("HEAD", link)
         state = self._job("long")["status"]
         expect(state == "ready", f"looking at the link made the job {state}")
