@@ -144,7 +144,7 @@ def answer(method: str, url: str, **request: Any) -> dict[str, Any]:
     """The JSON that a request is answered with, and how long it took: mostly a container's start."""
     started = time.monotonic()
     response = requests.request(method, url, timeout=120, **request)
-    say(f"{method} {url}: {response.status_code} in {time.monotonic() - started:.1f} s")
+    say(f"{method} {url}: {response.status_code} in {time.monotonic() - started:.2f} s")
     response.raise_for_status()
     found: dict[str, Any] = response.json()
     return found
