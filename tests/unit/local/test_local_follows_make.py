@@ -32,6 +32,11 @@ print("in order", flush=True)
 """
 
 
+def as_in_a_terminal() -> None:
+    """What a shell starts in the background ignores SIGINT, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def to_make_alone(make: int) -> None:
     os.kill(make, signal.SIGINT)
 
@@ -51,7 +56,13 @@ def test_what_ends_make_ends_the_recipe_once_and_in_order(tmp_path: Path, end: C
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
 
     with subprocess.Popen(
-        ["make", "serve"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ["make", "serve"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=as_in_a_terminal,
     ) as make:
         assert make.stdout
         assert make.stdout.readline() == "up\n"

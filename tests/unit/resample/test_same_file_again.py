@@ -79,8 +79,9 @@ def test_another_file_outlives_the_deletion_even_if_it_comes_between_look_and_de
 
 @pytest.mark.parametrize("make", [api_job, direct_job], ids=["api", "direct"])
 def test_a_kept_original_outlives_a_purge_message_that_comes_twice(
-    api: Api, cloud: Cloud, make: Callable[..., Job]
+    api: Api, cloud: Cloud, configure: Callable[..., None], make: Callable[..., Job]
 ) -> None:
+    configure(KEEP_ORIGINALS="true")
     job = make(Status.CLAIMED, purge_at=1.0, created_at=time.time() + 60, upload_etag=f'"{cloud.upload(KEY)}"')
     cloud.upload(job.upload_key)
     cloud.store.create(job)

@@ -88,6 +88,14 @@ class TestFetch:
 class TestRanges:
     """Several connections at a time."""
 
+    @pytest.fixture(autouse=True)
+    def all_have_ended(self) -> Iterator[None]:
+        """Whoever comes next counts open files."""
+        yield
+        for thread in threading.enumerate():
+            if thread.name == "fetching":
+                thread.join(60)
+
     def test_the_whole_file_arrives_and_no_more_than_so_many_are_read_at_a_time(self, tmp_path: Path) -> None:
         at_work: list[int] = []
         most = 0
