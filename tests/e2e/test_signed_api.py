@@ -15,6 +15,7 @@ from tests.e2e import sounds
 from tests.e2e.service import JSON, Service, until
 
 PROBLEM = "application/problem+json"
+REFERENCE = "order 4711, by a key"
 CALLS = [
     ("GET", f"/jobs/{'0' * 32}"),
     ("POST", f"/jobs/{'0' * 32}/link"),
@@ -229,7 +230,7 @@ def colleague(service: Service) -> Iterator[tuple[str, str]]:
 
 
 def test_a_key_makes_one_job_for_its_caller(service: Service, song: Path, colleague: tuple[str, str]) -> None:
-    headers, body = {"Idempotency-Key": "order-4711"}, {"filename": "once.wav", "reference": "order 4711"}
+    headers, body = {"Idempotency-Key": "order-4711"}, {"filename": "once.wav", "reference": REFERENCE}
     first, second = (service.api("POST", "/jobs", body, headers=headers).json() for _ in range(2))
     other = service.api("POST", "/jobs", body, headers=headers, keys=colleague).json()
     for job in (first, second, other):
@@ -238,7 +239,7 @@ def test_a_key_makes_one_job_for_its_caller(service: Service, song: Path, collea
 
     assert first["id"] == second["id"] != other["id"]
     assert (refused.status_code, refused.json()["type"]) == (422, "idempotency-key-reused")
-    listed = service.api("GET", "/jobs", query={"reference": "order 4711"}).json()["jobs"]
+    listed = service.api("GET", "/jobs", query={"reference": REFERENCE}).json()["jobs"]
     assert [job["id"] for job in listed] == [other["id"], first["id"]]
     service.send(second, song)
     service.ready(first["id"])

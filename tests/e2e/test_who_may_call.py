@@ -119,7 +119,11 @@ def call(request: pytest.FixtureRequest, service: Service, job: Job) -> Call:
     """A call of a route, as its contract has it, that would be granted."""
     method, path, operation = request.param
     access = service.stack.access
-    query = {item["name"]: item["example"] for item in operation.get("parameters", []) if item.get("required")}
+    query = {
+        item["name"]: item["example"]
+        for item in operation.get("parameters", [])
+        if item.get("required") or item["name"] == "upload_key"
+    }
     body: Any = None
     if "requestBody" in operation:
         body = operation["requestBody"]["content"]["application/json"]["example"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class Converted:
     result: Result
     warnings: tuple[Notice, ...]
     is_fallback: bool = False
-    fetch_seconds: float = 0.0
+    fetch_seconds: float = field(default=0.0, compare=False)
 
 
 def convert(
