@@ -217,6 +217,10 @@ bench: $(VENV)/installed ## side by side with ffmpeg, SoX and pydub: table and J
 	@$(call packages,$(BENCH_PROGRAMS),$(BENCH_PROGRAMS) libsox-fmt-mp3,echo "please type for all of it: sudo apt-get install $(BENCH_PROGRAMS) libsox-fmt-mp3" >&2)
 	@$(BIN)/python -m tests.bench $(CASES)
 
+.PHONY: bench-jobs
+bench-jobs: $(VENV)/installed $(AWS_VENV)/installed ## a job's whole way on the embedded AWS, against ffmpeg and the aws CLI by hand
+	@$(BIN)/python -m tests.bench.whole_way $(CASES)
+
 .PHONY: bench-costs
 bench-costs: $(VENV)/installed ## what a conversion takes and costs by MemorySize, in control groups: root
 	@PYTHONPATH=layers/shared $(BIN)/python -m tests.bench.costs $(CASES)

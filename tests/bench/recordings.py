@@ -47,6 +47,9 @@ def recordings(folder: Path) -> dict[str, Recording]:
     hour = _made(folder / "hour.wav", _make_hour)
     ten = _made(folder / "ten-minutes.wav", partial(_cut, hour, start=0, seconds=600))
     mp3 = _made(folder / "ten-minutes.mp3", lambda path: _ffmpeg("-i", ten, "-b:a", "192k", path))
+    hour_mp3 = _made(folder / "hour.mp3", lambda path: _ffmpeg("-i", hour, "-b:a", "192k", path))
+    flac = _made(folder / "ten-minutes.flac", lambda path: _ffmpeg("-i", ten, path))
+    m4a = _made(folder / "ten-minutes.m4a", lambda path: _ffmpeg("-i", ten, "-b:a", "192k", path))
     lengths = clip_seconds()
     clips = tuple(
         _made(
@@ -61,7 +64,27 @@ def recordings(folder: Path) -> dict[str, Recording]:
         "wav-10min": Recording((ten,), 600),
         "mp3-10min": Recording((mp3,), 600),
         "wav-60min": Recording((hour,), _HOUR_SECONDS),
+        "mp3-60min": Recording((hour_mp3,), _HOUR_SECONDS),
+        "flac-10min": Recording((flac,), 600),
+        "m4a-10min": Recording((m4a,), 600),
         "clips": Recording(clips, sum(lengths)),
+    }
+
+
+JOB_LENGTHS = {
+    f"{length} {kind}": (seconds, kind.lower())
+    for length, seconds in (("10 s", 10), ("3 min", 180), ("30 min", 1800))
+    for kind in ("WAV", "MP3")
+}
+"""The files of :mod:`.whole_way`, by name: their length in seconds, and what they are."""
+
+
+def job_recordings(folder: Path) -> dict[str, Path]:
+    """The beginning of the hour, in all these lengths; made in ``folder``, where it is not there yet."""
+    hour = recordings(folder)["wav-60min"].files[0]
+    return {
+        name: _made(folder / f"job-{seconds}.{suffix}", partial(_cut, hour, start=0, seconds=seconds))
+        for name, (seconds, suffix) in JOB_LENGTHS.items()
     }
 
 

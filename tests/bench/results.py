@@ -14,7 +14,7 @@ from rich.table import Table
 from tests.bench.contenders import ENGINE, STOCK
 from tests.bench.measuring import Run
 
-CASES = ("wav-10min", "mp3-10min", "wav-60min", "clips")
+CASES = ("wav-10min", "mp3-10min", "flac-10min", "m4a-10min", "wav-60min", "mp3-60min", "clips")
 
 _HEADINGS = ("runs", "wall s", "ratio", "x real time", "CPU s", "ratio", "peak MB")
 
