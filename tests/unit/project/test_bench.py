@@ -183,7 +183,7 @@ def test_the_committed_results_are_whole(case: str) -> None:
     found = COMMITTED["cases"][case]
 
     measured = results.measured(found)
-    assert list(measured) == CONTENDERS
+    assert list(measured) == (CONTENDERS if RUNS[case][1] else [ENGINE, STOCK])
     for name, figures in measured.items():
         assert {key: type(figures[key]) for key in FIGURES} == FIGURES, name
         assert min(figures[key] for key in FIGURES) > 0, name
