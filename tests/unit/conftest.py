@@ -61,6 +61,7 @@ def configure(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
                     value.cache_clear()
 
     configure()
+    telemetry.metrics().clear_metrics()  # of tests before, in which no handler came to its end
     return configure
 
 
