@@ -138,11 +138,10 @@ def beginning_command(
     program: str, source: Path, container: Container, probed: ProbeResult, *, seconds: float
 ) -> list[str]:
     """Decode the beginning, and write it to stdout as raw PCM (``s32le``), every bit as it is in the file."""
-    index = "a:0" if probed.stream_index is None else probed.stream_index
     return [
         *(program, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error"),
         *_decoder_arguments(source, container, probed),
-        *("-map", f"0:{index}", "-t", str(seconds), "-codec:a", "pcm_s32le", "-f", "s32le", "pipe:1"),
+        *("-map", _track(probed), "-t", str(seconds), "-codec:a", "pcm_s32le", "-f", "s32le", "pipe:1"),
     ]
 
 
@@ -153,13 +152,17 @@ def _sound_arguments(container: Container, probed: ProbeResult, conversion: Conv
 def _graph_arguments(container: Container, probed: ProbeResult, chain: str, label: str) -> list[str]:
     """The stream through its filters; several mono tracks are merged before, and each has its own gaps filled."""
     if not probed.mono_tracks:
-        index = "a:0" if probed.stream_index is None else probed.stream_index
-        return ["-map", f"0:{index}", "-filter:a", chain]
+        return ["-map", _track(probed), "-filter:a", chain]
     alike = "aformat=sample_fmts=flt:channel_layouts=mono"  # amerge takes nothing else
     fill = ",".join([*_FILL_GAPS.get(container.demuxer, ()), alike])
     tracks = [f"[0:{index}]{fill}[{label}{index}]" for index in probed.mono_tracks]
     merge = "".join(f"[{label}{index}]" for index in probed.mono_tracks) + f"amerge=inputs={len(probed.mono_tracks)}"
     return ["-filter_complex", ";".join([*tracks, f"{merge},{chain}[{label}]"]), "-map", f"[{label}]"]
+
+
+def _track(probed: ProbeResult) -> str:
+    """The one audio stream that is converted."""
+    return "0:a:0" if probed.stream_index is None else f"0:{probed.stream_index}"
 
 
 def _decoder_arguments(source: Path | None, container: Container, probed: ProbeResult) -> list[str]:
