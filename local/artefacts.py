@@ -141,12 +141,15 @@ def _built(logical_id: str, source: Path, build_folder: Path) -> Path:
     fingerprint = f"{source_hash(source)} {sys.version}"
     if folder.is_dir() and stamp.is_file() and stamp.read_text() == fingerprint:
         return folder
-    stamp.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    new = build_folder / f"{logical_id}.new"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
     python = f"PYTHON={sys.executable}"
     bytecode = f"BYTECODE_{python}"  # the embedded AWS runs functions in this interpreter, whatever Lambda's is
-    _make("-s", "-C", source, f"build-{logical_id}", f"ARTIFACTS_DIR={folder}", python, bytecode)
+    _make("-s", "-C", source, f"build-{logical_id}", f"ARTIFACTS_DIR={new.resolve()}", python, bytecode)
+    stamp.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
     stamp.write_text(fingerprint)
     return folder
 

@@ -72,14 +72,25 @@ def test_make_builds_each_artefact_once_until_its_source_changes(project: Path) 
 
 
 def test_one_is_built_ahead_without_any_package(project: Path) -> None:
-    """While the packages of this environment are still being installed: -S hides them."""
-    arguments = ["Libraries", str(project / "layers/shared"), str(project / "build")]
+    """While the packages of this environment are still being installed: -S hides them. Paths are as the Makefile's."""
+    command = [sys.executable, "-S", "-m", "local.artefacts", "Libraries", "layers/shared", "build"]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    subprocess.run([sys.executable, "-S", "-m", "local.artefacts", *arguments], env=environment, check=True)
+    subprocess.run(command, cwd=project, env=environment, check=True)
 
     artefacts.build(TEMPLATE, project, project / "build", without={"Work", "Own"})
 
     assert (project / "layers/builds.log").read_text().count("built") == 1
+    assert {path.name for path in (project / "layers/shared").iterdir()} == {"Makefile", "content.txt"}
+
+
+def test_what_was_built_stays_until_its_successor_is_whole(project: Path) -> None:
+    artefacts.build(TEMPLATE, project, project / "build")
+    (project / "own" / "Makefile").write_text("build-Own:\n\tcp Makefile '$(ARTIFACTS_DIR)'; exit 1\n")
+
+    with pytest.raises(BuildError, match="build-Own"):
+        artefacts.build(TEMPLATE, project, project / "build")
+
+    assert [path.name for path in (project / "build" / "Own").iterdir()] == ["content.txt"]
 
 
 def test_one_that_cannot_be_built_ahead_is_said_on_standard_error(project: Path) -> None:
