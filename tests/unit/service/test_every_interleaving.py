@@ -1,13 +1,17 @@
 """Any two works at one job, suspended before each call to AWS: every interleaving is tried, none is drawn.
 
+Three at once are tried as far as the minutes go.
+
 ``test_state_machine.py`` draws long stories; here short ones are told in full. Two ways that lead to the same state of
-AWS, with the same answers to both works, are one: what comes after it is tried once. From each end everything that
+AWS, with the same answers to all works, are one: what comes after it is tried once. From each end everything that
 waits is delivered, and everything is held to the same promises.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -195,7 +199,7 @@ def can_begin(machine: Jobs, work: str) -> bool:
 
 @dataclass(slots=True)
 class Tally:
-    """What was tried: states of AWS and both works, and ends of both."""
+    """What was tried: states of AWS and the works, and ends of all works."""
 
     states: int = 0
     ends: int = 0
@@ -218,7 +222,7 @@ def hexadecimal(name: Callable[..., str]) -> Callable[[int], str]:
     return lambda length: name(length).encode().hex()[: 2 * length].ljust(2 * length, "0")
 
 
-def replay(beginning: str, works: tuple[str, str], path: tuple[Step, ...]) -> tuple[Jobs, list[Task]] | None:
+def replay(beginning: str, works: tuple[str, ...], path: tuple[Step, ...]) -> tuple[Jobs, list[Task]] | None:
     """The state at the end of a path; ``None`` if a work can't begin there."""
     machine = Jobs()
     machine.world.service.keep_originals = False
@@ -235,7 +239,7 @@ def replay(beginning: str, works: tuple[str, str], path: tuple[Step, ...]) -> tu
         WORKS[work](machine)
         new = [task for task in machine._under_way() if task not in before]
         for task in new:
-            task.name = "ab"[number]
+            task.name = "abc"[number]
         tasks += new
     for which, fault in path:
         machine._play(tasks[which], (0, fault) if fault else (1, None))
@@ -254,11 +258,11 @@ def state_of(machine: Jobs, tasks: list[Task]) -> Any:
     )
 
 
-def explore(beginning: str, works: tuple[str, str], faults: tuple[Fault, ...], until: float | None = None) -> Tally:
+def explore(beginning: str, works: tuple[str, ...], faults: tuple[Fault, ...]) -> Tally:
     """Every state that can be reached with at most one fault, each once, and what becomes of every end."""
     tally = Tally()
     waiting: list[tuple[Step, ...]] = [()]
-    while waiting and (until is None or time.monotonic() < until):
+    while waiting:
         path = waiting.pop()
         name = told_by_whom()
         with patch.object(secrets, "token_hex", hexadecimal(name)), patch.object(secrets, "token_urlsafe", name):
@@ -287,6 +291,9 @@ def explore(beginning: str, works: tuple[str, str], faults: tuple[Fault, ...], u
                 machine.patches.__exit__(None, None, None)
     return tally
 
+
+MINUTES_OF_THREE = float(os.environ.get("MINUTES_OF_THREE", "1"))
+"""For each beginning. All of them take hours."""
 
 PAIRS = list(itertools.combinations_with_replacement(WORKS, 2))
 
@@ -335,4 +342,19 @@ def test_two_works_with_each_single_fault(beginning: str, record_property: Calla
 
     states, ends = sum(tally.states for tally in tallies), sum(tally.ends for tally in tallies)
     record_property("told", f"{states} states of two works and a fault, {ends} ends")
+    assert ends
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_three_works_without_a_fault(beginning: str, record_property: Callable[[str, object], None]) -> None:
+    triples = list(itertools.combinations_with_replacement(WORKS, 3))
+    random.Random(beginning).shuffle(triples)
+    until = time.monotonic() + 60 * MINUTES_OF_THREE
+    tallies = [explore(beginning, works, ()) for works in triples if time.monotonic() < until]
+
+    states, ends = sum(tally.states for tally in tallies), sum(tally.ends for tally in tallies)
+    tried = f"{len(tallies)} of {len(triples)} triples"
+    record_property("told", f"{states} states of three works, {ends} ends, in {tried}")
     assert ends
