@@ -78,7 +78,9 @@ RARE = {(status, status) for status in Status} | {
     (Status.EXPIRED, Status.PURGED),
     (Status.PURGED, Status.PURGED),
     (Status.FAILED, Status.PURGED),
+    (Status.PROCESSING, Status.PURGED),
 }
+"""A thousand runs may miss these; the exhaustive interleavings do not."""
 
 SEEN: Counter[tuple[Status | None, Status | None]] = Counter()
 """How often a job took each arrow, in all runs; from nothing to nothing: the steps."""
@@ -510,10 +512,11 @@ class Jobs(RuleBasedStateMachine):
                 assert not delivered or upload is None or self._has_undelivered_event(job), (
                     "an upload that was too late"
                 )
-            case Status.READY if not job.announced:
+            case Status.READY | Status.FAILED if not job.announced:
                 assert job.sweep_at, "nobody will be told"  # sweeps_leave_nothing sees that somebody is
+                assert job.sweep_at <= self.service.now + LAMBDA_SECONDS + RETRY_GRACE_SECONDS
+                assert job.status is Status.READY or job.retryable, "who fails a file tells"
             case Status.READY | Status.FAILED:
-                assert job.announced
                 news = [event for event in self.aws.events if job.id in event["Detail"]]
                 assert news, "nobody was told"
                 assert news[-1]["DetailType"] == DETAIL_TYPES[job.status]
