@@ -14,6 +14,7 @@ from tests.e2e import sounds
 from tests.e2e.service import REQUEST_SECONDS, Service
 
 PROJECT = Path(__file__).resolve().parents[2]
+EXAMPLE_CLIENT = PROJECT / "docs" / "examples" / "client.py"
 
 
 def section(heading: str, document: str = "README.md") -> str:
@@ -53,3 +54,16 @@ def shell(service: Service, folder: Path, *blocks: str, **variables: str) -> str
     service.remember(*re.findall(r'https?://[^"\s]+', done.stdout))
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def client_environment(service: Service) -> dict[str, str]:
+    """What the example client reads, and nothing else."""
+    access = service.stack.access
+    return {
+        "API": access.api_url,
+        "AWS_ACCESS_KEY_ID": access.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": access.secret_access_key,
+        "AWS_DEFAULT_REGION": access.region,
+        "PATH": os.environ["PATH"],
+        "NO_PROXY": "*",
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -12,30 +11,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.e2e.figures import decode
+from tests.e2e.readme import EXAMPLE_CLIENT, client_environment
 from tests.e2e.service import REQUEST_SECONDS, Service
 from tests.e2e.sounds import song
 
-CLIENT = Path(__file__).parents[2] / "docs" / "examples" / "client.py"
-
 
 def run(service: Service, source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    access = service.stack.access
-    keys = {
-        "API": access.api_url,
-        "AWS_ACCESS_KEY_ID": access.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": access.secret_access_key,
-        "AWS_DEFAULT_REGION": access.region,
-        "PATH": os.environ["PATH"],
-        "NO_PROXY": "*",
-    }
-    command = [sys.executable, str(CLIENT), str(source)]
+    command = [sys.executable, str(EXAMPLE_CLIENT), str(source)]
+    environment = client_environment(service) | environment
     return subprocess.run(
-        command, env={**keys, **environment}, capture_output=True, text=True, check=False, timeout=REQUEST_SECONDS
+        command, env=environment, capture_output=True, text=True, check=False, timeout=REQUEST_SECONDS
     )
 
 
 def test_it_has_at_most_115_lines() -> None:
-    assert len(CLIENT.read_text().splitlines()) <= 115
+    assert len(EXAMPLE_CLIENT.read_text().splitlines()) <= 115
 
 
 def test_it_uploads_waits_and_saves(service: Service, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -33,12 +32,12 @@ from tests.e2e.large_files import (
     told,
     was_thrifty,
 )
+from tests.e2e.readme import EXAMPLE_CLIENT, client_environment
 from tests.e2e.service import Job, Service, until
 from tests.e2e.site import site
 from tests.e2e.slow_line import SlowLine
 from tests.e2e.test_page_uppy import PAGE, RECIPE, UPPY
 
-CLIENT = Path(__file__).parents[2] / "docs" / "examples" / "client.py"
 RELOAD_AT = 0.58  # of the file: between two cuts
 
 # The client unmodified, in a process whose connections to one port lead to another.
@@ -195,18 +194,11 @@ def test_with_the_example_client_killed_three_times(
 
 
 def example_client(service: Service, line: SlowLine, source: Path) -> subprocess.Popen[bytes]:
-    access = service.stack.access
-    environment = {
-        "API": access.api_url,
-        "AWS_ACCESS_KEY_ID": access.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": access.secret_access_key,
-        "AWS_DEFAULT_REGION": access.region,
-        "PATH": os.environ["PATH"],
-        "NO_PROXY": "*",
-    }
-    port = urlsplit(access.endpoint_url).port
-    command = [sys.executable, "-c", OVER_A_LINE, str(port), str(line.port), str(CLIENT), str(source)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    port = urlsplit(service.stack.access.endpoint_url).port
+    command = [sys.executable, "-c", OVER_A_LINE, str(port), str(line.port), str(EXAMPLE_CLIENT), str(source)]
+    return subprocess.Popen(
+        command, env=client_environment(service), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def until_sent(client: subprocess.Popen[bytes], line: SlowLine, size_bytes: float) -> None:
