@@ -21,9 +21,9 @@ def test_a_file_goes_all_the_way_through_the_page(service: Service, files: Path,
     job = service.create_job(FILENAME)
     with firefox(tmp_path, languages="de-AT,de,en") as browser:
         browser.open(job["link"])
-        browser.wait_for_text("Dieser Link wartet auf seine Audiodatei.")
+        browser.wait_for_text("Mit diesem Link können Sie eine Audiodatei hochladen.")
         browser.choose_file("input[type=file]", wav)
-        browser.wait_for_text("MP3 herunterladen, ")
+        browser.wait_for_text("MP3 herunterladen (")
         assert re.search(r"Format\s+WAV, 16\u00a0Bit\s+MP3, 192\u00a0kb/s", browser.text())
         assert browser.evaluate("document.title").startswith("Fertig: Grüße & Küsse.wav")
 

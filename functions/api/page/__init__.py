@@ -76,7 +76,7 @@ def refusal_page(error: AudioJobError, settings: ApiSettings, language: Language
         content = claim_form(language.texts, "", needs_passphrase=True)
     stays = bool(content) and not unknown
     state = {"job": {"status": "unknown"} if unknown else None, **({"stays": True} if stays else {})}
-    return _filled(settings, language, View(title, lead, content), state)
+    return _filled(settings, language, View(title, lead, content, is_named_for_file=False), state)
 
 
 def _filled(settings: ApiSettings, language: Language, view: View, state: Mapping[str, Any]) -> str:
@@ -86,6 +86,7 @@ def _filled(settings: ApiSettings, language: Language, view: View, state: Mappin
         "locale": language.locale,
         "document_title": escape(titles["document"].replace("{title}", view.tab or view.title)),
         "title": escape(view.title),
+        "title_class": "clamped" if view.is_named_for_file else "",
         "lead": escape(view.lead),
         "content": view.content,
         "until": view.until,

@@ -50,7 +50,8 @@ function problem(error) {
 
 // What the API refused: in English as it says it, with the figures.
 function refusalText({ type, detail }) {
-  return language === "en" ? detail : (texts.refusals[type] || texts.refusals["internal-error"]).join(". ");
+  const [title, text] = texts.refusals[type] || texts.refusals["internal-error"];
+  return language === "en" ? detail : fill(texts.refusals.both, { title, text });
 }
 
 function warningText(warning) {

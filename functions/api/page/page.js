@@ -100,6 +100,7 @@ function show() {
     const opening = !shown.key;
     shown = { key, update: view.update || (() => {}) };
     $("title").textContent = $("title").title = job.filename || texts.refusals["job-not-found"][0];
+    $("title").classList.toggle("clamped", Boolean(job.filename));
     $("lead").textContent = lead(key);
     $("foot").hidden = ["unknown", "purged"].includes(key);
     if (focused !== null) (sameButton(focused) || $("title")).focus();

@@ -53,7 +53,10 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The changing parts of the page; ``title``, ``lead`` and ``tab`` (its title there) are text, the others HTML."""
+    """The changing parts of the page; ``title``, ``lead`` and ``tab`` (its title there) are text, the others HTML.
+
+    A title that is the name of a file may be cut; a sentence of ours is shown whole.
+    """
 
     title: str
     lead: str
@@ -62,6 +65,7 @@ class View:
     can_delete: bool = False
     reloads: bool = False
     tab: str = ""
+    is_named_for_file: bool = True
 
 
 def view_of(visit: Visit) -> View:
