@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,7 @@ ARGUMENTS = [
 WAIT_MILLISECONDS = 120_000
 FREEZING_SECONDS = 30
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+COLOUR_RULES = ["color-contrast"]
 
 
 @contextmanager
@@ -66,10 +67,18 @@ class Visitor:
         """
         self.page.clock.pause_at(self.page.evaluate("Date.now()") / 1000 + FREEZING_SECONDS)
 
-    def barriers(self) -> list[tuple[str, list[str]]]:
+    def barriers(self, rules: Sequence[str] = RULES) -> list[list[Any]]:
         """What axe finds that keeps people out: rule and elements."""
-        found: list[dict[str, Any]] = Axe().run(self.page, options={"runOnly": RULES}).response["violations"]
-        return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(Axe().axe_script)
+        found: list[list[Any]] = self.page.evaluate(
+            """async (rules) => {
+                const { violations } = await axe.run({ runOnly: rules, resultTypes: ["violations"] });
+                return violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]);
+            }""",
+            rules,
+        )
+        return found
 
 
 @contextmanager

@@ -65,6 +65,7 @@ class State:
     query: str = ""
     has_sent: bool = False
     asks: bool = False
+    user_agent: str = ""
 
 
 STATES: dict[str, State] = {
@@ -93,6 +94,7 @@ STATES: dict[str, State] = {
         )
     ),
     "ready-passphrase": State(lambda: job(Status.READY, passphrase_hash="any")),
+    "ready-in-app": State(lambda: job(Status.READY), user_agent="Instagram 300.0"),
     "ready-no-source": State(lambda: job(Status.READY, source=None)),
     "claimed": State(lambda: job(Status.CLAIMED, claimed_at=time.time() - 60)),
     "claimed-over": State(lambda: job(Status.CLAIMED, claimed_at=time.time() - 7200)),
@@ -119,7 +121,7 @@ FORMS: dict[str, State] = {
 
 @dataclass
 class Site:
-    """`address` is where it is; `uploads` says what becomes of an upload: "hang", "break" or a status."""
+    """`address` is where it is; `uploads` says what becomes of an upload: "hang", "break", "conflict" or a status."""
 
     address: str
     uploads: str | int = 200
@@ -170,20 +172,27 @@ class _Handler(BaseHTTPRequestHandler):
         if "text/html" not in self.headers.get("Accept", ""):
             if isinstance(made, AudioJobError):
                 return self._answer(made.http_status, "application/problem+json", "{}")
-            return self._answer(200, "application/json", json.dumps({**self._document(made), **self.server.site.job}))
+            return self._answer_json({**self._document(made), **self.server.site.job})
         html = self._page(state, made)
         if "without-script" in query:
             html = html.replace("start();\n})();", "})();")
         return self._answer(made.http_status if isinstance(made, AudioJobError) else 200, "text/html", html)
 
     def do_POST(self) -> None:
-        self._read()
-        path = urlsplit(self.path).path
-        if path.endswith("/upload"):
-            return self._answer(409, "application/problem+json", json.dumps({"type": "upload-conflict", "detail": "x"}))
+        length = self._read()
+        state, _, rest = urlsplit(self.path).path.removeprefix("/d/").partition("/")
+        if rest == "upload":
+            if self.server.site.uploads == "conflict":
+                return self._refuse(409, "upload-conflict", "x")
+            return self._answer_json({"part_size_bytes": 5 * 2**20, "part_count": 4, "parts": []})
+        if rest == "upload/parts":
+            to = {"method": "PUT", "url": f"{self.server.site.address}/bucket", "headers": {}}
+            return self._answer_json({"parts": [{"number": number, **to} for number in range(1, 5)]})
+        if length and state == "ready-passphrase":
+            return self._refuse(403, "wrong-passphrase", "The passphrase is wrong. 9 tries are left.")
         claimed = {**job(Status.CLAIMED, claimed_at=time.time()).as_json()}
         download = {"url": f"{self.server.site.address}/song.32k.mp3", "expires_at": rfc3339(time.time() + 290)}
-        return self._answer(200, "application/json", json.dumps({**claimed, "download": download}))
+        return self._answer_json({**claimed, "download": download})
 
     def do_DELETE(self) -> None:
         self._answer(204, None, "")
@@ -222,14 +231,20 @@ class _Handler(BaseHTTPRequestHandler):
             settings=SETTINGS,
             language=language,
             upload_form=form if made.awaits_upload else None,
-            user_agent=self.headers.get("User-Agent", ""),
+            user_agent=state.user_agent,
             has_sent=state.has_sent,
             wants_another="another" in state.query,
         )
         return question_page(visit) if state.asks else job_page(visit)
 
-    def _read(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def _read(self) -> int:
+        return len(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
+    def _answer_json(self, value: Any) -> None:
+        self._answer(200, "application/json", json.dumps(value))
+
+    def _refuse(self, status: int, code: str, detail: str) -> None:
+        self._answer(status, "application/problem+json", json.dumps({"type": code, "detail": detail}))
 
     def _answer(self, status: int, kind: str | None, body: str) -> None:
         data = body.encode()
