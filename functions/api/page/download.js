@@ -23,10 +23,10 @@ function ready() {
   const download = job.passphrase_required ? claimForm() : button(downloadWords(), () => take(download), "wide");
   const unchanged = job.result?.passthrough ? [paragraph(texts.download.unchanged, "good")] : [];
   const inApp = state.in_app ? [paragraph(texts.download["in-app"], "warning")] : [];
-  const slow = slowSeconds() > 60 ? ` ${fill(texts.download.slow, { slow: span(slowSeconds()) })}` : "";
+  const slow = slowSeconds() > 60 ? [paragraph(fill(texts.download.slow, { slow: span(slowSeconds()) }), "note")] : [];
   const warnings = (job.warnings || []).map((warning) => paragraph(warningText(warning), "warning"));
   return { nodes: [...problemNodes(), ...warnings, ...inApp, ...facts(), ...unchanged, download,
-    paragraph(fill(texts.download.once, { window: span(windowOfJob()) }) + slow, "note")] };
+    paragraph(fill(texts.download.once, { window: span(windowOfJob()) }), "note"), ...slow] };
 }
 
 // Asks for the passphrase; its submission is caught with that of the other forms.

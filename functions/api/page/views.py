@@ -184,11 +184,7 @@ class _Views:
         words, job = self._texts["download"], self._job
         size = self._figures.size(job.result.size_bytes) if job.result else ""
         slow_seconds = -(-8 * job.result.size_bytes // SLOW_BITS_A_SECOND) if job.result else 0
-        slow = (
-            " " + words["slow"].replace("{slow}", self._figures.span(slow_seconds))
-            if slow_seconds > _SLOW_SECONDS
-            else ""
-        )
+        slow = words["slow"].replace("{slow}", self._figures.span(slow_seconds))
         window = self._figures.span(self._window_seconds())
         return "".join(
             (
@@ -197,7 +193,8 @@ class _Views:
                 self._facts(),
                 _paragraph(words["unchanged"], "good") if job.result and job.result.passthrough else "",
                 claim_form(self._texts, size, needs_passphrase=job.passphrase_hash is not None),
-                _paragraph(words["once"].replace("{window}", window) + slow, "note"),
+                _paragraph(words["once"].replace("{window}", window), "note"),
+                _paragraph(slow, "note") if slow_seconds > _SLOW_SECONDS else "",
             )
         )
 

@@ -207,7 +207,7 @@ def test_a_size_is_written_as_people_write_numbers_there(locale: str, said: str)
         ("fr", 1, "1 seconde"),
         ("fr", 2, "2 secondes"),
         ("es", 0, "0 segundos"),
-        ("ja", 1, "1 秒"),
+        ("ja", 1, "1\u00a0秒"),
         ("en-GB", -5, "0 seconds"),
     ],
 )
