@@ -23,11 +23,12 @@ class Coverage:
         """Tests that run these lines, those first that run least else.
 
         No test runs what runs when a module is imported: there it is those that run the function whose head it is or
-        a line that has the name, and then those that run anything of the module.
+        a line that has the name, then those of files that import the module, and then those that run anything of it.
         """
         found = self._in_order(self._tests_of_lines(file, changed))
         if not found:
             found = self._in_order(self._tests_of_users(file, changed.start))
+            found += self._in_order([self._tests_of_importers(file)])
             found += self._in_order(self.lines.get(file, {}).values())
         return list(dict.fromkeys(found))
 
@@ -60,6 +61,19 @@ class Coverage:
                     yield from self._tests_of_lines(file, _lines(statement))
                 for name in _assigned(statement):
                     yield from self._tests_of_name(name)
+
+    def _tests_of_importers(self, file: str) -> list[str]:
+        package, module = Path(file).with_suffix("").parts[-2:]
+        imports = re.compile(rf"\bfrom (\w+\.)*{package} import .*\b{module}\b|\b{package}\.{module}\b")
+        by_file: dict[str, list[str]] = {}
+        for test in self.seconds:
+            by_file.setdefault(test.partition("::")[0], []).append(test)
+        return [
+            test
+            for name, tests in by_file.items()
+            if imports.search(Path(name).read_text(encoding="utf-8"))
+            for test in tests
+        ]
 
     def _tests_of_name(self, name: str) -> Iterator[Sequence[str]]:
         used = re.compile(rf"\b{re.escape(name)}\b")

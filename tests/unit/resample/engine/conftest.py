@@ -15,13 +15,16 @@ echo "$@" >>{folder}/ffprobe.calls
 /bin/cat {folder}/complaints >&2
 exit {status}
 """
-# It writes a file where it is told to, and nothing where it only measures.
+# It writes a file or PCM where it is told to, and nothing where it only measures.
 _FFMPEG = """#!/bin/sh
 echo "$@" >>{folder}/ffmpeg.calls
 /bin/cat {folder}/messages >&2
-/bin/cat {folder}/progress
 for last; do :; done
-case "$last" in file:*) [ -f {folder}/mp3 ] && /bin/cp {folder}/mp3 "${{last#file:}}";; esac
+case "$last" in
+file:*) /bin/cat {folder}/progress; [ -f {folder}/mp3 ] && /bin/cp {folder}/mp3 "${{last#file:}}";;
+pipe:1) /bin/cat {folder}/pcm;;
+*) /bin/cat {folder}/progress;;
+esac
 exit {status}
 """
 
@@ -38,7 +41,7 @@ STREAM = {
 
 @dataclass
 class Programs:
-    """``stream`` is what ffprobe says of the one stream; ``messages`` are ffmpeg's, ``mp3`` is what it writes."""
+    """``stream`` is what ffprobe says of the one stream; ``messages``, ``mp3`` and ``pcm`` are ffmpeg's."""
 
     folder: Path
     stream: dict[str, Any] = field(default_factory=lambda: dict(STREAM))
@@ -47,6 +50,7 @@ class Programs:
     messages: str = ""
     progress: str = ""
     mp3: bytes | None = None
+    pcm: bytes = b""
     status: int = 0
 
     def install(self) -> None:
@@ -54,6 +58,7 @@ class Programs:
         texts = {"answer.json": answer, "complaints": self.probe_says}
         for name, text in {**texts, "messages": self.messages, "progress": self.progress}.items():
             (self.folder / name).write_text(text)
+        (self.folder / "pcm").write_bytes(self.pcm)
         if self.mp3 is not None:
             (self.folder / "mp3").write_bytes(self.mp3)
         for name, script, status in (("ffprobe", _FFPROBE, self.probe_status), ("ffmpeg", _FFMPEG, self.status)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from audiojobs.errors import (
 )
 from audiojobs.job import Result, Source
 from resample.engine import convert as convert_module
+from resample.engine import progress
 from resample.engine.convert import Converted, convert
 from resample.engine.streamed_source import StreamedSource
 from resample.formats.containers import AAC, FLAC, MP3, MP4, RIFX, WAV, Container
@@ -30,6 +32,7 @@ from tests.audio.broken import id3v2
 from tests.unit.resample.engine.conftest import STREAM, Programs
 from tests.unit.resample.formats.test_passthrough import info_frame, mpeg_frame
 
+FLAC_HEAD = b"fLaC" + bytes([0, 0, 0, 34]) + bytes(10) + (32_000 << 44 | 1 << 41 | 15 << 36 | 32_256).to_bytes(8, "big")
 SECONDS = 1.008  # 28 MPEG frames
 MPEG_FRAMES = 29  # what the encoder writes for them: delay and padding (576 each) are no sound
 
@@ -109,7 +112,7 @@ class TestAWholeFile:
         assert ("-i pipe:" in call) is streamed
 
     def test_what_cannot_be_decoded_while_it_arrives_is_fetched_first(self, engine: Engine) -> None:
-        content = b"fLaC\x00\x00\x00\x22" + bytes(50_000)
+        content = FLAC_HEAD + bytes(50_000)
         engine.programs.stream = {**STREAM, "codec_name": "flac"}
 
         converted = engine.convert(content, FLAC, streamed=True)
@@ -117,6 +120,15 @@ class TestAWholeFile:
         assert converted.source.size_bytes == len(content)
         assert engine.progress == sorted(engine.progress)
         assert engine.progress[-1] == pytest.approx(0.1), "the fetching is a tenth of the work"
+
+    def test_and_its_conversion_is_the_rest_of_the_work(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(progress, "PROGRESS_INTERVAL_SECONDS", 0.0)
+        engine.programs.stream = {**STREAM, "codec_name": "flac"}
+        engine.programs.progress = f"out_time_us={SECONDS / 2 * 1e6:.0f}\nprogress=continue\n"
+
+        engine.convert(FLAC_HEAD + bytes(50_000), FLAC, streamed=True)
+
+        assert engine.progress[-1] == pytest.approx(0.1 + 0.9 / 2, abs=0.01)
 
     def test_its_tags_are_in_the_result(self, engine: Engine) -> None:
         engine.programs.stream = {**STREAM, "tags": {"title": "Song", "encoder": "x"}}
@@ -216,6 +228,25 @@ class TestWhatFfprobeSays:
 
         with pytest.raises(TruncatedAudio, match="cut off"):
             engine.convert(wav()[:-1000], allow_partial=True)
+
+    @pytest.mark.parametrize("codec", ["flac", "alac", "pcm_s24le", "wavpack"])
+    def test_nothing_of_compressed_sound_that_was_copied_as_samples(self, engine: Engine, codec: str) -> None:
+        engine.programs.stream = {**STREAM, "codec_name": codec, "sample_rate": "48000"}
+        burst = [0xF872, 0x4E1F, 1, *range(1000, 1500)]
+        engine.programs.pcm = b"".join(struct.pack("<HH", 0, word) for word in burst * 4)
+
+        with pytest.raises(UnsupportedFormat, match="it holds AC-3 in S/PDIF frames"):
+            engine.convert(FLAC_HEAD + bytes(50_000), FLAC)
+
+    @pytest.mark.parametrize("other", [{"sample_rate": "32000"}, {"channels": 3}, {"codec_name": "mp3"}], ids=str)
+    def test_but_no_cable_carries_that(self, engine: Engine, other: dict[str, Any]) -> None:
+        engine.programs.stream = {**STREAM, "codec_name": "flac", "sample_rate": "48000", **other}
+
+        engine.convert(FLAC_HEAD + bytes(50_000), FLAC)
+
+        assert not [call for call in engine.programs.calls("ffmpeg") if "s32le" in call], (
+            "nothing was decoded to look at"
+        )
 
     def test_nothing_of_a_big_endian_header(self, engine: Engine) -> None:
         engine.programs.probe_status = 1

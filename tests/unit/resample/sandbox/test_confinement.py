@@ -178,11 +178,14 @@ def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome("x = bytearray(100 << 20)") == (1, "MemoryError")
 
 
-def test_memory_is_at_most_half_of_the_machine() -> None:
-    confinement._max_memory_bytes.cache_clear()
-    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+@pytest.mark.parametrize(("whole_megabytes", "most"), [(512, 256), (1536, 768), (24_000, 768)])
+def test_memory_is_at_most_half_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, whole_megabytes: int, most: int
+) -> None:
+    pages = {"SC_PHYS_PAGES": whole_megabytes << 8, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
 
-    assert confinement._max_memory_bytes() == min(768 << 20, whole // 2)
+    assert confinement._max_memory_bytes.__wrapped__() == most << 20
 
 
 def test_written_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

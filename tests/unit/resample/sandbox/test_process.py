@@ -56,6 +56,15 @@ def test_lines_that_are_not_worth_keeping(tmp_path: Path) -> None:
     assert finished.last_lines == ("7", "17", "27", "37", "47", "57", "67", "77", "87", "97")
 
 
+@pytest.mark.parametrize("end", ["", "\\n"])
+def test_of_a_line_the_beginning_is_kept(tmp_path: Path, end: str) -> None:
+    script = f"import sys; print('x' * 1000 + 'y' * 5000, file=sys.stderr, end='{end}')"
+
+    finished = run(python(script), folder=tmp_path, deadline=far_away(), on_output=ignore)
+
+    assert finished.last_lines == ("x" * 1000,)
+
+
 @pytest.mark.parametrize("close", ["pass", "import os; os.close(1); os.close(2)"], ids=["talking", "silent"])
 def test_the_deadline(tmp_path: Path, close: str) -> None:
     asleep = python(f"{close}; import time; time.sleep(3600)")

@@ -91,6 +91,12 @@ def test_gaps_are_filled_in_mp4_only_and_before_the_resampler() -> None:
     assert "async" not in chain(container=OGG)
 
 
+def test_at_most_ten_minutes_of_a_gap_are_filled() -> None:
+    held_back = r"asetpts=if(gt(PTS*TB\,N/SR+600)\,(N/SR+600)/TB\,PTS)"
+
+    assert f"{held_back},aresample=async=1" in chain(container=MP4)
+
+
 @pytest.mark.parametrize(
     ("channels", "layout", "wanted", "contained"),
     [
