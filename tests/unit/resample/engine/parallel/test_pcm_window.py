@@ -104,6 +104,20 @@ def test_what_nobody_has_taken_is_not_read_beyond_the_capacity() -> None:
         window.close()
 
 
+@pytest.mark.timeout(10)  # it would wait for ever
+def test_a_source_that_has_nothing_yet_is_not_waited_for() -> None:
+    reading, writing = os.pipe()
+    window = PcmWindow(reading, 1 << 20)
+
+    assert not window.fill()
+    os.write(writing, b"1234")
+    assert window.fill()
+    assert (window.start, window.end, window.at_end) == (0, 4, False)
+
+    for end in (reading, writing):
+        os.close(end)
+
+
 def test_a_taker_that_is_gone_is_an_error() -> None:
     with piped(b"1234") as pipe:
         window = PcmWindow(pipe, 1 << 20)
