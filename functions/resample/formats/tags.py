@@ -222,11 +222,15 @@ def decode_text(data: bytes) -> str:
         return data.decode("latin-1")
 
 
+# What Windows-1252 becomes when it is read as Shift-JIS: a control character, private use, kana of half width.
+_MISREAD = re.compile("[\x80\ue000-\uf8ff\uff61-\uff9f]")
+_KANA = re.compile("[\u3040-\u30ff]")
+_LATIN = re.compile("[A-Za-z]")
+
+
 def _is_japanese(text: str) -> bool:
     """Kana of full width, or kanji without Latin letters: accented letters, misread, stand among plain ones."""
-    foreign = [character for character in text if ord(character) > 127]
-    if any("\uff61" <= character <= "\uff9f" or "\ue000" <= character <= "\uf8ff" for character in foreign):
+    if _MISREAD.search(text):
         return False
-    has_kana = any("\u3040" <= character <= "\u30ff" for character in foreign)
-    has_latin = any(character.isascii() and character.isalpha() for character in text)
-    return has_kana or (len(foreign) > 1 and not has_latin)
+    foreign_count = sum(not character.isascii() for character in text)
+    return _KANA.search(text) is not None or (foreign_count > 1 and not _LATIN.search(text))

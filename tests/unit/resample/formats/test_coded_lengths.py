@@ -16,6 +16,7 @@ from resample.formats.containers import (
     MUSEPACK_8,
     TRUE_AUDIO,
     WAVPACK,
+    Container,
 )
 from resample.formats.declared import NOTHING, Declared
 from tests.audio import dsd
@@ -171,6 +172,24 @@ class TestDsd:
 
         assert self.philips(b"DST ", frames) == Declared(2 * 352_800, 352_800, 1)
         assert self.philips(b"DST ", b"FRTE" + struct.pack(">QIH", 6, 0, 75)) == Declared(None, 352_800, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "container"),
+    [
+        (ape(3990), MONKEYS_AUDIO),
+        (b"TTA1" + struct.pack("<HHHII4xI4x", 1, 2, 16, 48_000, 100, 700) + bytes(700), TRUE_AUDIO),
+        (b"MPCKSH\x0b\0\0\0\0\x08\x7f\0\0\0SO\x05\x81\0" + bytes(300), MUSEPACK_8),
+        (dsd.dsf(dsd.dsd_tone(0.02, 2_822_400, 1), 2_822_400), DSF),
+        (dsd.dff(dsd.dsd_tone(0.02, 2_822_400, 1), 2_822_400), DSDIFF),
+        (asf(), ASF),
+        (b"\x1a\x45\xdf\xa3\x84" + bytes(4) + b"\x18\x53\x80\x67\x88" + bytes(8), MATROSKA),
+    ],
+    ids=lambda value: value.name if isinstance(value, Container) else "",
+)
+def test_what_stands_behind_the_sound_is_not_missing(content: bytes, container: Container) -> None:
+    assert of(content, container).missing_bytes == 0
+    assert of(content + b"TAG" + bytes(125), container) == of(content, container)
 
 
 class TestWindowsMedia:

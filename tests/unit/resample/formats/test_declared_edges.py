@@ -86,6 +86,11 @@ class TestAiff:
         assert self.file(size=0xFFFFFFFF) == Declared(100, 44_100)
         assert self.file(size=409).missing_bytes == 1
 
+    def test_without_sound_it_needs_no_sound_chunk(self) -> None:
+        comm = struct.pack(">HIHHQ", 2, 0, 16, 16_383 + 15, 44_100 << 48)
+
+        assert of(b"FORM\0\0\0\x1eAIFFCOMM\0\0\0\x12" + comm, AIFF) == Declared(0, 44_100)
+
 
 class TestAu:
     def file(

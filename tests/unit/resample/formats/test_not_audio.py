@@ -10,7 +10,7 @@ import pytest
 
 from audiojobs.errors import UnsupportedFormat
 from resample.formats.containers import AIFF, FLAC, MP3, WAV, Container, identify
-from resample.formats.not_audio import describe
+from resample.formats.not_audio import describe, is_converted_text
 
 NOISE = bytes((index * index * 31 + index * 7) >> 3 & 255 for index in range(8000))
 SOUND = b"RIFF" + struct.pack("<I", 8036) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
@@ -91,6 +91,37 @@ def test_what_was_sent_and_what_to_do(content: bytes, words: str) -> None:
 )
 def test_sound_is_not_taken_for_anything_else(content: bytes) -> None:
     assert describe(content) is None
+
+
+class TestTextOrSoundTakenForText:
+    """Sound that went through a conversion is full of foreign characters and of control characters; text is not."""
+
+    @pytest.mark.parametrize("code", range(33))
+    def test_control_characters_but_those_of_text_are_signs_of_sound(self, code: int) -> None:
+        content = ("é" * 10 + chr(code) * 2 + "a" * 88) * 10
+
+        assert is_converted_text(content.encode()) is (code < 32 and chr(code) not in "\t\n\r\f\x1b")
+
+    @pytest.mark.parametrize(
+        ("foreign", "control", "is_sound"),
+        [(6, 2, True), (4, 2, False), (6, 1, False), (0, 50, False), (100, 0, False)],
+    )
+    def test_a_few_are_in_any_text(self, foreign: int, control: int, is_sound: bool) -> None:
+        content = ("é" * foreign + "\0" * control + "a" * (100 - foreign - control)) * 10
+
+        assert is_converted_text(content.encode()) is is_sound
+
+    def test_a_character_may_be_cut_in_two_at_the_end(self) -> None:
+        content = ("€" * 10 + "\0" * 2 + "a" * 88) * 10
+
+        assert is_converted_text(content.encode() + b"\xf0\x9f\x8e")
+        assert not is_converted_text(content.encode() + b"\xf0\x9f\x8e" + b"aa")
+
+    def test_a_short_text_tells_nothing(self) -> None:
+        content = ("é" * 10 + "\0" * 2 + "a" * 88).encode() * 10
+
+        assert is_converted_text(content[:512])
+        assert not is_converted_text(content[:511])
 
 
 @pytest.mark.parametrize(

@@ -139,15 +139,17 @@ def dts_frame(size: int = 2012) -> bytes:
 
 class TestCodedSound:
     @pytest.mark.parametrize(
-        ("data_type", "name"),
+        ("data_types", "name"),
+        # IEC 61937-2, table 2
         [
-            *((1, "AC-3"), (5, "MPEG audio"), (7, "AAC"), (11, "DTS"), (15, "ATRAC")),
-            *((17, "DTS-HD"), (18, "WMA"), (21, "E-AC-3"), (22, "Dolby TrueHD")),
+            *(((1,), "AC-3"), ((4, 5, 6, 8, 9, 10), "MPEG audio"), ((7, 19, 20), "AAC"), ((11, 12, 13), "DTS")),
+            *(((14, 15, 16), "ATRAC"), ((17,), "DTS-HD"), ((18,), "WMA"), ((21,), "E-AC-3"), ((22,), "Dolby TrueHD")),
         ],
     )
-    def test_in_bursts(self, data_type: int, name: str) -> None:
-        assert coded_sound(*stored(burst(data_type) * 3)) == f"{name} in S/PDIF frames"
-        assert coded_sound(*stored(bytes(800) + burst(data_type | 0x20) * 3)) == f"{name} in S/PDIF frames"
+    def test_in_bursts(self, data_types: tuple[int, ...], name: str) -> None:
+        for data_type in data_types:
+            assert coded_sound(*stored(burst(data_type) * 3)) == f"{name} in S/PDIF frames"
+            assert coded_sound(*stored(bytes(800) + burst(data_type | 0x20) * 3)) == f"{name} in S/PDIF frames"
 
     def test_big_endian_and_wide(self) -> None:
         big = replace(PLAIN, is_big_endian=True)
