@@ -153,15 +153,16 @@ def parse_passphrase(body: str | None, *, is_base64: bool = False, content_type:
     """
     try:
         text = base64.b64decode(body or "").decode() if is_base64 else body or ""
-    except (binascii.Error, ValueError) as error:
+        is_json = text.lstrip()[:1] in ("{", "[") or "json" in (content_type or "")
+        form = {} if is_json else parse_qs(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+    except ValueError as error:
         raise InvalidRequest("The body must be JSON or a form.") from error
     given: Any = None
-    if text.lstrip()[:1] in ("{", "[") or (text and "json" in (content_type or "")):
+    if text and is_json:
         given = _json_object(text, ("passphrase",), is_base64=False).get("passphrase")
         if given == "":
             raise InvalidRequest("passphrase must not be empty.", field="passphrase")
-    elif text:
-        fields = parse_qs(text, keep_blank_values=True, max_num_fields=100).get("passphrase", [""])
+    elif fields := form.get("passphrase"):
         given = fields[0] if len(fields) == 1 else fields
     if given is not None and (not isinstance(given, str) or len(given) > MAX_PASSPHRASE_CHARACTERS):
         raise InvalidRequest(

@@ -14,6 +14,7 @@ from audiojobs.conversion import Conversion
 from audiojobs.job import (
     RETRY_GRACE_SECONDS,
     Job,
+    MultipartUpload,
     Notice,
     Origin,
     Status,
@@ -57,6 +58,50 @@ def test_no_job_stays_in_processing_for_ever() -> None:
     assert seen.status is Status.FAILED
     assert seen.error == Notice("internal-error", "Something went wrong on our side.")
     assert seen.retryable
+
+
+@pytest.mark.parametrize(
+    ("job", "takes_it"),
+    [
+        (api_job(Status.FAILED), True),
+        (api_job(Status.FAILED, retryable=True), False),
+        (direct_job(Status.FAILED), False),
+        *((api_job(status), False) for status in Status if status is not Status.FAILED),
+    ],
+    ids=["wrong file", "our fault", "direct upload", *(status for status in Status if status is not Status.FAILED)],
+)
+def test_a_corrected_file_is_taken_where_the_first_one_was_at_fault(job: Job, takes_it: bool) -> None:
+    assert job.takes_another_upload is takes_it
+    assert job.awaits_upload is (takes_it or job.status is Status.AWAITING_UPLOAD)
+
+
+@pytest.mark.parametrize("status", list(Status), ids=str)
+def test_only_what_is_deleted_or_failed_for_good_can_never_become_ready(status: Status) -> None:
+    assert api_job(status, retryable=False).can_become_ready is (status not in (Status.FAILED, Status.PURGED))
+    assert api_job(status, retryable=True).can_become_ready is (status is not Status.PURGED)
+
+
+@pytest.mark.parametrize("status", list(Status), ids=str)
+def test_an_end_is_to_be_announced_once(status: Status) -> None:
+    assert api_job(status, announced=False).awaits_announcement is (status in (Status.READY, Status.FAILED))
+    assert not api_job(status, announced=True).awaits_announcement
+
+
+def test_what_was_deleted_on_request_is_told_from_what_was_downloaded() -> None:
+    assert api_job(Status.PURGED).was_deleted
+    assert not api_job(Status.PURGED, purge_at=1.0).was_deleted
+    assert not api_job(Status.CLAIMED).was_deleted
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "sizes"),
+    [(1, [1]), (9, [9]), (10, [10]), (11, [10, 1]), (30, [10, 10, 10]), (39, [10, 10, 10, 9])],
+)
+def test_all_parts_of_an_upload_have_one_size_but_the_last(size_bytes: int, sizes: list[int]) -> None:
+    upload = MultipartUpload("id", size_bytes, part_size_bytes=10)
+
+    assert upload.part_count == len(sizes)
+    assert [upload.size_of(number) for number in range(1, len(sizes) + 1)] == sizes
 
 
 def test_job_ids_are_random_and_their_upload_keys_tell_them() -> None:
