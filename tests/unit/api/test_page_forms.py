@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,7 +17,7 @@ from tests.unit.api.test_api_jobs import is_problem
 from tests.unit.api.test_api_links import stored
 from tests.unit.cloud import Cloud
 from tests.unit.gateway import BROWSER, PUBLIC_URL, Answer, Api
-from tests.unit.samples import NOTICE, api_job
+from tests.unit.samples import NOTICE, RESULT, SOURCE, api_job
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 DELETE = "_method=DELETE"
@@ -206,6 +207,71 @@ def test_a_wrong_link_cannot_delete_by_a_form(api: Api, cloud: Cloud) -> None:
 def visible(answer: Answer) -> str:
     body = re.sub(r"<(script|style).*?</\1>", "", answer.body, flags=re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "said"),
+    [
+        (5_625_000, None),
+        (5_625_001, "On a slow connection (1 Mbit/s) the download takes up to 61 seconds."),
+        (170_000_000, "On a slow connection (1 Mbit/s) the download takes up to 30 minutes."),
+    ],
+    ids=["a minute", "more than a minute", "half an hour"],
+)
+def test_a_large_result_says_how_long_a_slow_line_takes(
+    api: Api, cloud: Cloud, size_bytes: int, said: str | None
+) -> None:
+    _, token = stored(cloud, api_job(Status.READY, result=replace(RESULT, size_bytes=size_bytes)))
+
+    shown = visible(page(api, token))
+
+    assert (said in shown) if said else ("slow connection" not in shown)
+
+
+@pytest.mark.parametrize(
+    ("job", "shown"),
+    [
+        (api_job(Status.PROCESSING), ['<progress max="1" aria-label', "<span></span><span></span>"]),
+        (
+            api_job(Status.PROCESSING, progress=0.437, source=SOURCE),
+            ['<progress max="1" value="0.437" aria-label', "<span>43%</span><span>3:01 of audio</span>"],
+        ),
+        (
+            api_job(Status.PROCESSING, progress=0.437, source=replace(SOURCE, duration_seconds=None)),
+            ['<progress max="1" value="0.437" aria-label', "<span>43%</span><span></span>"],
+        ),
+    ],
+    ids=["before it begins", "length known", "length unknown"],
+)
+def test_a_conversion_shows_how_far_it_is(api: Api, cloud: Cloud, job: Job, shown: list[str]) -> None:
+    _, token = stored(cloud, job)
+
+    body = page(api, token).body
+
+    for text in shown:
+        assert text in body
+
+
+@pytest.mark.parametrize("status", list(Status), ids=str)
+def test_whatever_is_still_there_can_be_deleted(api: Api, cloud: Cloud, status: Status) -> None:
+    _, token = stored(cloud, api_job(status))
+
+    body = page(api, token).body
+
+    assert ('id="foot" class="foot" hidden' in body) is (status is Status.PURGED)
+
+
+def test_a_form_for_another_file_can_delete_too(api: Api, cloud: Cloud) -> None:
+    _, token = stored(cloud, api_job(Status.FAILED))
+
+    assert 'id="foot" class="foot">' in page(api, token, another="yes").body
+
+
+@pytest.mark.parametrize("status", list(Status), ids=str)
+def test_only_the_page_of_a_conversion_reloads(api: Api, cloud: Cloud, status: Status) -> None:
+    _, token = stored(cloud, api_job(status))
+
+    assert ('http-equiv="refresh"' in page(api, token).body) is (status is Status.PROCESSING)
 
 
 def test_a_partial_result_says_how_long_the_file_declared_to_be(api: Api, cloud: Cloud) -> None:

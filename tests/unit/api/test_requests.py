@@ -17,6 +17,7 @@ from api.requests import (
     parse_form,
     parse_job_key,
     parse_job_query,
+    parse_job_request,
     parse_limit,
     parse_parts_request,
     parse_passphrase,
@@ -161,6 +162,13 @@ class TestForm:
             parse_form(body, content_type=FORM, is_base64=True)
         with pytest.raises(InvalidRequest):
             parse_passphrase(body, is_base64=True)
+
+
+def test_no_log_shows_the_passphrase_of_a_new_job() -> None:
+    request = parse_job_request('{"filename": "song.wav", "size_bytes": 1, "passphrase": "three blue geese"}')
+
+    assert (request.passphrase, request.size_bytes) == ("three blue geese", 1)
+    assert "geese" not in repr(request)
 
 
 class TestPassphrase:

@@ -195,6 +195,39 @@ class TestFind:
 
         assert [*service.aws.in_parts] == [sender.upload_id]
 
+    def test_of_an_upload_that_s3_made_one_object_of_all_parts_are_there(
+        self, service: Service, sender: Sender
+    ) -> None:
+        """The event of the object is still to come."""
+        sender.send(service)
+        sender.complete(service)
+
+        found = service.uploads_in_parts.begin(job_of(service, sender), sender.request)
+
+        assert [(part["number"], part["size_bytes"]) for part in found["parts"]] == [(1, 4), (2, 4), (3, 4), (4, 2)]
+        assert service.aws.in_parts == {}
+
+    @pytest.mark.parametrize("file", [FILE, FILE[1:]], ids=["of the same size", "of another size"])
+    def test_another_object_is_not_taken_for_it(self, service: Service, sender: Sender, file: bytes) -> None:
+        service.aws.in_parts.clear()
+        service.aws.put(UPLOADS, f"jobs/{sender.job_id}", file)
+
+        assert service.uploads_in_parts.begin(job_of(service, sender), sender.request)["parts"] == []
+
+    @pytest.mark.parametrize("file", [FILE[1:], FILE + b"!"], ids=["smaller", "larger"])
+    def test_another_object_of_as_many_parts_is_not_taken_for_it(
+        self, service: Service, sender: Sender, file: bytes
+    ) -> None:
+        other = Sender(service.create().job.id, file)
+        other.begin(service)
+        other.send(service)
+        other.complete_at_s3(service)
+        service.aws.in_parts.clear()
+        service.aws.objects[UPLOADS, f"jobs/{sender.job_id}"] = service.aws.objects[UPLOADS, f"jobs/{other.job_id}"]
+
+        assert other.part_count == sender.part_count
+        assert service.uploads_in_parts.begin(job_of(service, sender), sender.request)["parts"] == []
+
     def test_parts_beyond_the_last_are_not_shown(self, service: Service, sender: Sender) -> None:
         """Who has S3's upload id can send any number."""
         service.aws.client().upload_part(

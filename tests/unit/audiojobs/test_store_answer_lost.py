@@ -6,14 +6,18 @@ A claim was spent and nobody got the file; a finished job was never announced; a
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from audiojobs import clients
+from audiojobs.errors import InternalError
 from audiojobs.job import Job, Status
 from audiojobs.store import JobStore, Refused
 from tests.unit.cloud import Cloud, answer_lost_once
 from tests.unit.samples import NOTICE, RESULT, SOURCE, api_job, direct_job
+from tests.unit.service.in_memory_aws import AwsInMemory, Perform
+from tests.unit.service.service_in_memory import Fault, suffer
 
 NOW = 1_800_000_000.5
 
@@ -61,17 +65,17 @@ UNANNOUNCED = api_job(Status.READY, announced=False)
 READY = api_job(Status.READY, secret_hash="a" * 64, expires_at=NOW + 3600)
 
 
-@pytest.mark.parametrize(
-    ("job", "write", "status"),
-    [
-        (WAITING, begin, Status.PROCESSING),
-        (PROCESSING, complete, Status.READY),
-        (PROCESSING, fail, Status.FAILED),
-        (UNANNOUNCED, announce, Status.READY),
-        (READY, claim, Status.CLAIMED),
-    ],
-    ids=["begin", "complete", "fail", "announce", "claim"],
-)
+EVERY_WRITE = {
+    "begin": (WAITING, begin, Status.PROCESSING),
+    "complete": (PROCESSING, complete, Status.READY),
+    "fail": (PROCESSING, fail, Status.FAILED),
+    "announce": (UNANNOUNCED, announce, Status.READY),
+    "claim": (READY, claim, Status.CLAIMED),
+}
+every_write = pytest.mark.parametrize(("job", "write", "status"), EVERY_WRITE.values(), ids=EVERY_WRITE)
+
+
+@every_write
 def test_a_repeated_write_finds_itself(
     store: JobStore, job: Job, write: Callable[[JobStore, Job], Job], status: Status
 ) -> None:
@@ -83,6 +87,39 @@ def test_a_repeated_write_finds_itself(
     assert losses
     assert written.status is status
     assert written == store.get(job.id)
+
+
+def store_that_fails(fault: Fault) -> JobStore:
+    """In memory; each write meets the fault."""
+
+    def around(operation: str, perform: Perform) -> Any:
+        return suffer(fault, perform) if operation == "UpdateItem" else perform()
+
+    return JobStore(AwsInMemory(lambda: NOW, around).client(), "jobs")
+
+
+@every_write
+def test_a_write_that_never_got_an_answer_finds_itself(
+    job: Job, write: Callable[[JobStore, Job], Job], status: Status
+) -> None:
+    store = store_that_fails(Fault.ANSWER_LOST)
+    store.create(job)
+
+    written = write(store, job)
+
+    assert written.status is status
+    assert written == store.get(job.id)
+
+
+@pytest.mark.parametrize(("job", "write"), [case[:2] for case in EVERY_WRITE.values()], ids=EVERY_WRITE)
+def test_a_write_that_was_not_done_is_our_fault(job: Job, write: Callable[[JobStore, Job], Job]) -> None:
+    store = store_that_fails(Fault.NO_CONNECTION)
+    store.create(job)
+
+    with pytest.raises(InternalError):
+        write(store, job)
+
+    assert store.get(job.id) == job
 
 
 def test_a_repeated_begin_of_a_direct_upload_finds_itself(store: JobStore) -> None:
