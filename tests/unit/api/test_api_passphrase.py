@@ -184,6 +184,7 @@ class TestLock:
         answers = try_wrong(api, protected[1], MAX_PASSPHRASE_TRIES)
 
         assert [answer.json()["type"] for answer in answers] == ["wrong-passphrase"] * 9 + ["link-locked"]
+        assert answers[-2].json()["detail"] == "The passphrase is wrong. 1 try is left."
         assert is_problem(api.post(f"/d/{protected[1]}", RIGHT), 403, "link-locked")
         assert cloud.job(protected[0].id).status is Status.READY
 

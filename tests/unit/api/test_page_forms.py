@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import replace
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,7 +16,7 @@ from tests.unit.api.test_api_jobs import is_problem
 from tests.unit.api.test_api_links import stored
 from tests.unit.cloud import Cloud
 from tests.unit.gateway import BROWSER, PUBLIC_URL, Answer, Api
-from tests.unit.samples import NOTICE, RESULT, SOURCE, api_job
+from tests.unit.samples import NOTICE, api_job
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 DELETE = "_method=DELETE"
@@ -209,47 +208,10 @@ def visible(answer: Answer) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
-@pytest.mark.parametrize(
-    ("size_bytes", "said"),
-    [
-        (5_625_000, None),
-        (5_625_001, "On a slow connection (1 Mbit/s) the download takes up to 61 seconds."),
-        (170_000_000, "On a slow connection (1 Mbit/s) the download takes up to 30 minutes."),
-    ],
-    ids=["a minute", "more than a minute", "half an hour"],
-)
-def test_a_large_result_says_how_long_a_slow_line_takes(
-    api: Api, cloud: Cloud, size_bytes: int, said: str | None
-) -> None:
-    _, token = stored(cloud, api_job(Status.READY, result=replace(RESULT, size_bytes=size_bytes)))
+def test_a_form_for_another_file_can_delete_too(api: Api, cloud: Cloud) -> None:
+    _, token = stored(cloud, api_job(Status.FAILED))
 
-    shown = visible(page(api, token))
-
-    assert (said in shown) if said else ("slow connection" not in shown)
-
-
-@pytest.mark.parametrize(
-    ("job", "shown"),
-    [
-        (api_job(Status.PROCESSING), ['<progress max="1" aria-label', "<span></span><span></span>"]),
-        (
-            api_job(Status.PROCESSING, progress=0.437, source=SOURCE),
-            ['<progress max="1" value="0.437" aria-label', "<span>43%</span><span>3:01 of audio</span>"],
-        ),
-        (
-            api_job(Status.PROCESSING, progress=0.437, source=replace(SOURCE, duration_seconds=None)),
-            ['<progress max="1" value="0.437" aria-label', "<span>43%</span><span></span>"],
-        ),
-    ],
-    ids=["before it begins", "length known", "length unknown"],
-)
-def test_a_conversion_shows_how_far_it_is(api: Api, cloud: Cloud, job: Job, shown: list[str]) -> None:
-    _, token = stored(cloud, job)
-
-    body = page(api, token).body
-
-    for text in shown:
-        assert text in body
+    assert 'id="foot" class="foot">' in page(api, token, another="yes").body
 
 
 @pytest.mark.parametrize("status", list(Status), ids=str)
@@ -259,12 +221,6 @@ def test_whatever_is_still_there_can_be_deleted(api: Api, cloud: Cloud, status: 
     body = page(api, token).body
 
     assert ('id="foot" class="foot" hidden' in body) is (status is Status.PURGED)
-
-
-def test_a_form_for_another_file_can_delete_too(api: Api, cloud: Cloud) -> None:
-    _, token = stored(cloud, api_job(Status.FAILED))
-
-    assert 'id="foot" class="foot">' in page(api, token, another="yes").body
 
 
 @pytest.mark.parametrize("status", list(Status), ids=str)

@@ -180,6 +180,13 @@ class TestPassphrase:
     def test_there_may_be_none(self, body: str | None) -> None:
         assert parse_passphrase(body) is None
 
+    @pytest.mark.parametrize("body", ["passphrase=a&passphrase=b", "passphrase=&passphrase=b"], ids=repr)
+    def test_of_two_none_is_taken(self, body: str) -> None:
+        with pytest.raises(InvalidRequest) as refused:
+            parse_passphrase(body)
+
+        assert refused.value.field == "passphrase"
+
     def test_a_type_without_a_body_is_no_json(self) -> None:
         assert parse_passphrase("", content_type="application/json") is None
 

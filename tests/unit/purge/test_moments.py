@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from audiojobs.job import RETRY_GRACE_SECONDS, Job, Status
 from tests.unit.samples import api_job, direct_job
-from tests.unit.service.service_in_memory import RESULTS, START, UPLOADS, Service, engine_replaced
+from tests.unit.service.in_memory_aws import Perform
+from tests.unit.service.service_in_memory import (
+    RESULTS,
+    START,
+    UPLOADS,
+    Fault,
+    Killed,
+    Service,
+    engine_replaced,
+    suffer,
+)
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -42,6 +54,17 @@ def seen(service: Service, job: Job) -> Job:
 def sweep_at(service: Service, moment: float) -> None:
     service.now = moment
     assert service.sweep().failed == 0
+
+
+@contextmanager
+def meeting(service: Service, fault: Fault, operation: str) -> Iterator[None]:
+    """One kind of call meets a fault, each time."""
+
+    def around(name: str, perform: Perform) -> Any:
+        return suffer(fault, perform) if name == operation else perform()
+
+    with patch.object(service.aws, "around", around):
+        yield
 
 
 def told(service: Service) -> list[str]:
@@ -110,6 +133,39 @@ def test_a_conversion_was_killed_when_no_retry_can_come_any_more(
 
     assert seen(service, job).status is (Status.FAILED if is_killed else Status.PROCESSING)
     assert told(service) == (["Job Failed"] if is_killed else [])
+
+
+def test_what_is_not_finished_is_due_again_in_five_minutes(service: Service) -> None:
+    job = stored(service, Status.PROCESSING, lease_expires_at=START + 900)
+
+    sweep_at(service, START)
+
+    assert seen(service, job).sweep_at == START + 300
+
+
+@pytest.mark.parametrize(
+    ("status", "lease_expires_at"), [(Status.READY, 0.0), (Status.FAILED, 0.0), (Status.PROCESSING, START - HOUR)]
+)
+def test_a_sweep_that_is_killed_before_it_tells_is_followed_by_one_that_tells(
+    service: Service, status: Status, lease_expires_at: float
+) -> None:
+    stored(service, status, announced=False, lease_expires_at=lease_expires_at)
+    with meeting(service, Fault.KILLED_BEFORE, "PutEvents"), pytest.raises(Killed):
+        service.sweep()
+
+    sweep_at(service, START + 600)
+
+    assert told(service) == ["Job Ready" if status is Status.READY else "Job Failed"]
+
+
+def test_parts_that_cannot_be_listed_fail_the_run_and_nothing_else(service: Service) -> None:
+    job = stored(service, Status.EXPIRED)
+
+    with meeting(service, Fault.NO_CONNECTION, "ListMultipartUploads"):
+        report = service.sweep()
+
+    assert (report.swept, report.failed, report.is_complete) == (1, 1, True)
+    assert seen(service, job).deleted_at
 
 
 class TestMissedAnnouncement:
