@@ -37,7 +37,8 @@ packages = missing=; for command in $(1); do command -v $$command >/dev/null || 
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing $(2) ..."; \
-		apt-get update -qq && apt-get install -qq -y --no-install-recommends $(2) >/dev/null || exit 1; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq -y --no-install-recommends $(2) >/dev/null || exit 1; \
 	else $(3); fi
 
 .PHONY: help

@@ -28,8 +28,9 @@ PACKAGES_BUDGET_BYTES = 150_000_000
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """Without what an outer make tells an inner one."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    """Without what an outer make tells an inner one, and without the options of the image."""
+    ours = ("MAKE", "MFLAGS", "SERVE_OPTIONS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def make_run(audio: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -7,13 +7,8 @@ The commands differ from README's in the stack's name and the region alone; the 
 from __future__ import annotations
 
 import os
-import pty
-import re
-import select
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from local.emulator import REGION
 from local.stack import PROJECT, EmbeddedAws
+from tests.terminal import typed
 
 NAME = "second"
 NEEDED = (
@@ -74,30 +70,7 @@ class Deployer:
 
     def types(self, command: str, *answers: tuple[str, str]) -> str:
         """Run a command at a terminal, and give each answer when what it answers has been asked. Returns the screen."""
-        ours, terminal = pty.openpty()
-        with subprocess.Popen(
-            ["bash", "-c", command],
-            env=self.environment,
-            cwd=self.project,
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            start_new_session=True,
-        ) as process:
-            os.close(terminal)
-            screen, seen, waiting = "", 0, list(answers)
-            deadline = time.monotonic() + SECONDS_ALLOWED
-            while (printed := _read(ours)) is not None:
-                screen += printed
-                if waiting and waiting[0][0] in screen[seen:]:
-                    seen = len(screen)
-                    os.write(ours, f"{waiting.pop(0)[1]}\n".encode())
-                if time.monotonic() > deadline:
-                    process.kill()
-            os.close(ours)
-        assert process.returncode == 0, screen[-4000:]
-        assert not waiting, f"never asked: {waiting}"
-        return re.sub(r"\x1b\[[0-9;]*m", "", screen)  # without colours
+        return typed(command, *answers, environment=self.environment, cwd=self.project, seconds_allowed=SECONDS_ALLOWED)
 
     def outputs(self) -> dict[str, str]:
         described = self.aws.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"][0]
@@ -105,16 +78,6 @@ class Deployer:
 
     def buckets(self) -> set[str]:
         return {bucket["Name"] for bucket in self.aws.client("s3").list_buckets()["Buckets"]}
-
-
-def _read(terminal: int) -> str | None:
-    """What came within a second, or None at the end."""
-    if not select.select([terminal], [], [], 1.0)[0]:
-        return ""
-    try:
-        return os.read(terminal, 65_536).decode(errors="replace") or None
-    except OSError:  # what Linux says when nobody has the other side any more
-        return None
 
 
 @pytest.fixture(scope="module")

@@ -46,10 +46,13 @@ class Podman:
         """The value of DOCKER_HOST for programs that look for Docker."""
         return f"unix://{self._socket}"
 
+    def command(self, *arguments: str | Path) -> list[str]:
+        """The words of a podman command."""
+        return [*self._command, *map(str, arguments)]
+
     def run(self, *arguments: str | Path) -> str:
         """Run a podman command; returns its standard output. Raises CalledProcessError, with its words on stderr."""
-        command = [*self._command, *map(str, arguments)]
-        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        return subprocess.run(self.command(*arguments), stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
     @contextmanager
     def service(self) -> Iterator[None]:
@@ -71,14 +74,6 @@ class Podman:
         finally:
             self.run("rm", "--all", "--force", "--time", "0")
             process.stop()
-            self.clean_up()
-
-    @contextmanager
-    def cleaned_up(self) -> Iterator[None]:
-        """Remove containers, images and network interfaces at the end."""
-        try:
-            yield
-        finally:
             self.clean_up()
 
     def clean_up(self) -> None:

@@ -83,11 +83,11 @@ def test_each_call_of_the_list_is_refused(name: str) -> None:
 
 def test_calls_have_the_numbers_of_the_kernels_headers() -> None:
     headers = {
-        "x86_64": next(Path("/usr/include").glob("**/asm/unistd_64.h"), None),
+        "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
         "aarch64": Path("/usr/include/asm-generic/unistd.h"),
     }
     for machine, header in headers.items():
-        if header is None or not header.exists():
+        if not header.exists():
             pytest.skip("there are no kernel headers")
         there = dict(re.findall(r"#define __NR_(\w+)\s+(\d+)", header.read_text()))
 
