@@ -153,8 +153,8 @@ emulator-arm64:
 	@[ "$$(uname -m)" = aarch64 ] || command -v qemu-aarch64-static >/dev/null || { \
 		$(call packages,qemu-aarch64,qemu-user,echo "qemu is missing; please type: sudo apt-get install qemu-user" >&2; exit 1); }
 
-# What tests run from Debian: browsers for the page, upload clients, and other people's MP3 decoders as judges.
-CLIENTS := chromium firefox-esr curl wget aria2c rclone s3cmd mpg123 mp3val lame
+# What tests run from Debian: browsers for the page, upload clients, what gets more of them, and MP3 decoders as judges.
+CLIENTS := chromium firefox-esr curl wget aria2c npm rclone s3cmd mpg123 mp3val lame
 .PHONY: clients
 clients:
 	@$(call packages,$(CLIENTS),$(CLIENTS:aria2c=aria2),echo "Tests that need these will be skipped where they are missing; please \
@@ -207,7 +207,7 @@ test-sam-local: $(VENV)/installed $(SAM_VENV)/installed ## `sam local` in contai
 	$(BIN)/python -m tests.sam_local
 
 .PHONY: test-container
-test-container: $(VENV)/installed ## the Dockerfile's image, make run and make serve in it: root on Debian, with podman
+test-container: $(VENV)/installed ## the Dockerfile's image; make deploy, run and serve in it: root on Debian, with podman
 	@$(call packages,podman runc mmdebstrap,podman runc mmdebstrap,echo "please type: sudo apt-get install podman runc mmdebstrap" >&2; exit 1)
 	$(BIN)/python -m tests.container
 

@@ -21,14 +21,14 @@ TOOLS = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap", "ip": "
 NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
-def main(options: list[str]) -> int:
+def main() -> int:
     missing = [package for command, package in TOOLS.items() if not shutil.which(command)]
     if missing:
         sys.exit(f"missing; please type: sudo apt-get install {' '.join(missing)}")
     folder = Path(tempfile.mkdtemp(prefix="audio-resampler-container-"))
     folder.chmod(0o755)  # apt reads in it, and is not root then
     checks = SupervisedProcess(
-        [*NAMESPACES, sys.executable, "-m", "tests.container.checks", folder, *options],
+        [*NAMESPACES, sys.executable, "-m", "tests.container.checks", folder],
         work_folder=folder,
         cwd=PROJECT,
         env={**os.environ, "TMPDIR": str(folder)},
@@ -51,4 +51,4 @@ def remove_empty_control_groups() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -62,9 +62,9 @@ RUN_BY = {
     ("docs/clients.md", "To the presigned URL"): ("tests/e2e/test_clients.py", '"To the presigned URL"'),
     ("docs/clients.md", "Into the upload bucket"): ("tests/e2e/test_clients.py", '"Into the upload bucket"'),
     ("docs/clients.md", "Claiming a link"): ("tests/e2e/test_clients.py", '"Claiming a link"'),
-    ("docs/container.md", "In a container"): ("tests/container/__main__.py", '"build"'),
-    ("docs/container.md", "Convert a file"): ("tests/container/__main__.py", '"AUDIO=/audio/song.wav"'),
-    ("docs/container.md", "Use the service"): ("tests/container/__main__.py", "--published --port"),
+    ("docs/container.md", "In a container"): ("tests/container/checks.py", '"build"'),
+    ("docs/container.md", "Convert a file"): ("tests/container/checks.py", '"AUDIO=/audio/song.wav"'),
+    ("docs/container.md", "Use the service"): ("tests/container/checks.py", "--published --port"),
     ("docs/sam-local.md", "Commands"): ("tests/sam_local/__main__.py", '"sam-local.md"'),
 }
 """What runs the commands below a heading, and how it names them. `make test-sam-local` and `make
