@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,6 +18,7 @@ from resample.engine.encode import PARALLEL_FROM_SECONDS, encode
 from resample.engine.encode_task import EncodeTask
 from resample.engine.ffmpeg.messages import FfmpegReport
 from resample.engine.ffmpeg.probe_result import ProbeResult
+from resample.engine.parallel.ring import encode_in_parallel
 from resample.engine.progress import Progress
 from resample.formats.containers import WAV
 from tests.unit.resample.engine.conftest import Programs
@@ -80,6 +82,15 @@ def test_one_encoder_is_enough(task: EncodeTask, encoders: int, seconds: float |
 
 def test_forty_seconds_are_worth_two(task: EncodeTask) -> None:
     assert run(task, seconds=PARALLEL_FROM_SECONDS).sample_frames == MPEG_FRAMES * 1152
+
+
+def test_several_are_told_how_much_to_share(task: EncodeTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = Mock(wraps=encode_in_parallel)
+    monkeypatch.setattr(encode_module, "encode_in_parallel", shared)
+
+    run(task)
+
+    assert shared.call_args.kwargs["expected_sample_frames"] == MPEG_FRAMES * 1152
 
 
 def test_without_the_layers_encoder_one_ffmpeg_does_it_all(task: EncodeTask, programs: Programs) -> None:

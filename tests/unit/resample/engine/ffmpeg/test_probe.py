@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from audiojobs.errors import CorruptAudio, InternalError, TimeLimit
+from audiojobs.errors import CorruptAudio, InternalError, TimeLimit, UnsupportedFormat
 from resample.engine.ffmpeg import probe as probe_module
 from resample.engine.ffmpeg.probe import cover_warning, probe, read_answer
 from resample.engine.ffmpeg.probe_result import ProbeResult
@@ -84,6 +84,30 @@ def test_a_broadcast_is_counted_from_where_the_recording_begins(container: Any, 
     stream = {**STREAM, "codec_name": codec, "start_time": "3.0", "duration": "10.0"}
 
     assert read_answer({"streams": [stream]}, container).duration_seconds == seconds
+
+
+def test_a_broadcast_that_tells_no_beginning_has_none() -> None:
+    stream = {**STREAM, "codec_name": "opus", "duration": "10.0"}
+
+    assert read_answer({"streams": [stream]}, OGG).duration_seconds == 10.0
+
+
+@pytest.mark.parametrize("sample_rate", [1_000, 3_072_000])
+def test_sample_rates_up_to_the_bounds_are_taken(sample_rate: int) -> None:
+    assert read_answer({"streams": [{**STREAM, "sample_rate": str(sample_rate)}]}, WAV).sample_rate == sample_rate
+
+
+@pytest.mark.parametrize("sample_rate", [999, 3_072_001])
+def test_beyond_them_the_rate_is_named(sample_rate: int) -> None:
+    with pytest.raises(UnsupportedFormat, match=f"a sample rate of {sample_rate} Hz"):
+        read_answer({"streams": [{**STREAM, "sample_rate": str(sample_rate)}]}, WAV)
+
+
+def test_channels_up_to_64_are_taken() -> None:
+    assert read_answer({"streams": [{**STREAM, "channels": 64}]}, WAV).channels == 64
+
+    with pytest.raises(UnsupportedFormat, match="has 65 channels; up to 64"):
+        read_answer({"streams": [{**STREAM, "channels": 65}]}, WAV)
 
 
 @pytest.mark.parametrize("start_time", ["10.0", "11.0"])
