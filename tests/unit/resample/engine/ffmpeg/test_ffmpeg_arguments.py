@@ -38,6 +38,19 @@ def test_the_whole_command() -> None:
     )
 
 
+def test_mono_tracks_of_one_recording_are_merged_before_they_are_converted() -> None:
+    probed = replace(STEREO, mono_tracks=(1, 3), channel_layout=None)
+
+    words = encode_command("ffmpeg", Path("/x"), WAV, probed, Conversion(channels=2), Path("/y"))
+
+    graph = words[words.index("-filter_complex") + 1]
+    alike = "aformat=sample_fmts=flt:channel_layouts=mono"
+    assert graph.startswith(f"[0:1]{alike}[encoded1];[0:3]{alike}[encoded3];[encoded1][encoded3]amerge=inputs=2,")
+    assert graph.endswith("[encoded]")
+    assert words[words.index("-filter_complex") + 2 :][:2] == ["-map", "[encoded]"]
+    assert "-filter:a" not in words
+
+
 @pytest.mark.parametrize(("container", "codec"), [(WAV, "dts"), (FLAC, "flac"), (MP4, "pcm_s16le")])
 def test_only_what_the_probe_took_for_pcm_in_a_wav_is_not_looked_at_again(container: Any, codec: str) -> None:
     probed = replace(STEREO, codec=codec)
