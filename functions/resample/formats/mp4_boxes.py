@@ -42,8 +42,6 @@ class Boxes:
         while offset + 8 <= outer.end and self._left > 0:
             self._left -= 1
             header = self.read(offset, 16)
-            if len(header) < 8:
-                return
             size, body = int.from_bytes(header[:4], "big"), offset + 8
             if size == 1 and len(header) == 16:
                 size, body = int.from_bytes(header[8:], "big"), offset + 16

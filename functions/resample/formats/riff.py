@@ -204,8 +204,12 @@ def _look_behind(read: Reader, size_bytes: int, form: WaveFormat, data: Chunk, o
     return Behind(left_out_bytes / byte_rate, is_sound=False)
 
 
+def _has_chunk_name(header: bytes) -> bool:
+    return len(header) >= _CHUNK_HEADER_BYTES and all(32 <= byte < 127 for byte in header[:4])
+
+
 def _is_chunk_header(header: bytes, room: int, order: str) -> bool:
-    if len(header) < _CHUNK_HEADER_BYTES or not all(32 <= byte < 127 for byte in header[:4]):
+    if not _has_chunk_name(header):
         return False
     size = struct.unpack(order + "I", header[4:])[0]
     return size <= room or is_placeholder(size)
@@ -233,7 +237,7 @@ def _joined_seconds(read: Reader, size_bytes: int, offset: int) -> float:
             order, form = ">" if header[:4] == b"RIFX" else "<", None
             offset += 12
             continue
-        if not _is_chunk_header(header[:8], size_bytes - offset, order):
+        if not _has_chunk_name(header):
             break
         chunk = Chunk(header[:4], offset + 8, struct.unpack(order + "I", header[4:8])[0])
         if chunk.name == b"fmt ":

@@ -108,6 +108,8 @@ def test_another_file_is_left_out(form: str) -> None:
     assert found(wav() + appended) == (FRAMES, False, 1.0)
     assert found(wav() + appended + wav(RATE // 2)) == (FRAMES, False, 1.5)
     assert found(wav() + chunk(b"data", SOUND) + appended) == (FRAMES, False, 2.0)
+    assert found(wav() + appended[:-RATE]) == (FRAMES, False, 0.5), "which is cut off"
+    assert found(wav() + appended[:40]) == (FRAMES, False, 0.0), "in its header"
 
 
 def test_another_file_has_a_format_of_its_own() -> None:

@@ -226,6 +226,12 @@ def test_a_whole_short_file_may_have_fewer(frame: bytes) -> None:
             of(content)
 
 
+def test_so_may_one_behind_a_tag() -> None:
+    container = of(id3v2(100) + MPEG_FRAME)
+
+    assert (container.name, container.audio_offset) == ("mp3", 110)
+
+
 def test_the_beginning_of_a_long_file_is_no_short_file() -> None:
     with pytest.raises(UnsupportedFormat):
         of(MPEG_FRAME + b"TAG" + b"\x01" * HEAD_BYTES)

@@ -122,6 +122,14 @@ def test_w64() -> None:
     assert not of(_w64(bytes(400)) + bytes(24), W64).is_sequential
 
 
+@pytest.mark.parametrize(("size", "is_chunk"), [(24, True), (23, False)], ids=["empty", "less than its header"])
+def test_w64_with_a_chunk_in_front(size: int, is_chunk: bool) -> None:
+    whole = _w64(bytes(400))
+    content = whole[:40] + b"junk" + whole[44:56] + struct.pack("<Q", size) + whole[40:]
+
+    assert of(content, W64) == (Declared(100, 48_000, is_sequential=True) if is_chunk else NOTHING)
+
+
 def _aiff(data: bytes, count: int, *, compression: bytes = b"") -> bytes:
     rate = struct.pack(">HQ", 16_383 + 15, 44_100 << 48)
     comm = struct.pack(">HIH", 2, count, 16) + rate + (compression + b"\0\0" if compression else b"")

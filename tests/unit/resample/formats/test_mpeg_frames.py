@@ -76,6 +76,26 @@ def test_the_bit_rates_are_those_of_the_standard(version: int, layer: int, kilob
 
 
 @pytest.mark.parametrize(
+    ("version", "rates"), [(3, (44_100, 48_000, 32_000)), (2, (22_050, 24_000, 16_000)), (0, (11_025, 12_000, 8_000))]
+)
+def test_the_sample_rates_are_those_of_the_standard(version: int, rates: tuple[int, ...]) -> None:
+    headers = [parse_header(header_bytes(version, rate_index=index)) for index in range(3)]
+
+    assert tuple(header and header.sample_rate for header in headers) == rates
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "channels"),
+    [(0, "STEREO", 2), (1, "JOINT_STEREO", 2), (2, "DUAL_CHANNEL", 2), (3, "MONO", 1)],
+)
+def test_the_channel_modes_are_those_of_the_standard(mode: int, name: str, channels: int) -> None:
+    header = parse_header(header_bytes(mode=mode))
+
+    assert header is not None
+    assert (header.channel_mode.name, header.channels) == (name, channels)
+
+
+@pytest.mark.parametrize(
     ("fields", "sample_rate", "bit_rate", "length_bytes", "sample_frames", "side_info_bytes"),
     [
         pytest.param({}, 32_000, 128_000, 576, 1152, 32, id="mpeg-1-layer-3"),
@@ -197,7 +217,13 @@ def test_side_info_of_layer_two_is_refused() -> None:
 
 
 def info_frame(
-    letters: bytes = b"Info", *, flags: int = 15, offset: int = 36, delay: int = 576, padding: int = 1000
+    letters: bytes = b"Info",
+    *,
+    flags: int = 15,
+    offset: int = 36,
+    delay: int = 576,
+    padding: int = 1000,
+    method: int = 4,
 ) -> bytes:
     """A frame as LAME writes it at 128 kbit/s, 32 kHz, stereo: 10 MPEG frames in 5760 bytes."""
     tag = letters + struct.pack(">I", flags)
@@ -205,7 +231,7 @@ def info_frame(
         (struct.pack(">I", 10), struct.pack(">I", 5760), bytes(range(100)), struct.pack(">I", 57))
     ):
         tag += field if flags >> bit & 1 else b""
-    lame = b"LAME3.100" + bytes([0x24]) + bytes(11) + (delay << 12 | padding).to_bytes(3, "big") + bytes(4)
+    lame = b"LAME3.100" + bytes([0x20 | method]) + bytes(11) + (delay << 12 | padding).to_bytes(3, "big") + bytes(4)
     lame += struct.pack(">IH", 5760, 0xBEEF)
     before = header_bytes().ljust(offset, b"\0") + tag + lame
     return (before + struct.pack(">H", crc16(before))).ljust(576, b"\0")
@@ -225,6 +251,24 @@ def test_the_lame_tag_tells_the_exact_length() -> None:
     assert (tag.lame.delay, tag.lame.padding) == (576, 1000)
     assert (tag.lame.music_bytes, tag.lame.music_crc, tag.lame.tag_crc_is_valid) == (5760, 0xBEEF, True)
     assert tag.sample_frames(mpeg_frame.header) == 10 * 1152 - 576 - 1000
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    # Mp3 Info Tag revision 1, "VBR method"
+    [
+        *((0, "UNKNOWN"), (1, "CONSTANT"), (2, "AVERAGE"), (3, "VARIABLE_OLD"), (4, "VARIABLE_MTRH")),
+        *((5, "VARIABLE_MT"), (8, "CONSTANT_TWO_PASS"), (9, "AVERAGE_TWO_PASS"), (15, "UNKNOWN")),
+    ],
+)
+def test_the_lame_tag_tells_how_bit_rates_were_chosen(method: int, name: str) -> None:
+    data = info_frame(method=method)
+
+    tag = parse_info_tag(data, only_frame(data))
+
+    assert tag is not None
+    assert tag.lame is not None
+    assert tag.lame.vbr_method.name == name
 
 
 def test_a_changed_byte_makes_the_tag_crc_invalid() -> None:

@@ -93,6 +93,20 @@ def test_sound_is_not_taken_for_anything_else(content: bytes) -> None:
     assert describe(content) is None
 
 
+@pytest.mark.parametrize(
+    ("content", "is_base64"),
+    [
+        (base64.b64encode(SOUND)[:32], True),
+        (base64.b64encode(SOUND)[:31], False),
+        (b"Ab12" * 64, True),
+        (b"Ab12" * 63 + b"Ab1", False),
+    ],
+    ids=["sound", "too little", "long", "a word"],
+)
+def test_a_short_text_is_base64_if_sound_is_in_it(content: bytes, is_base64: bool) -> None:
+    assert ("base64" in (describe(content) or "")) is is_base64
+
+
 class TestTextOrSoundTakenForText:
     """Sound that went through a conversion is full of foreign characters and of control characters; text is not."""
 

@@ -97,6 +97,25 @@ def test_variable_bit_rate(count: int) -> None:
     assert without[1].duration_seconds == pytest.approx(2 * count * 1152 / 32_000, rel=0.05)
 
 
+@pytest.mark.parametrize("count", [20, 3000])
+def test_variable_bit_rate_as_fraunhofer_counts_it(count: int) -> None:
+    """VBRI tells how many MPEG frames there are, and no padding."""
+    audio = (mpeg_frame(64) + mpeg_frame(192)) * count
+    vbri = b"VBRI" + struct.pack(">HHHII", 1, 576, 75, len(audio) + 576, 2 * count)
+
+    decision = decide(mpeg_frame(body=bytes(32) + vbri) + audio)
+
+    assert decision is not None
+    assert decision[1].duration_seconds == 2 * count * 1152 / 32_000
+    assert decision[1].bit_rate == pytest.approx(128_000, rel=0.001)
+
+
+def test_fraunhofers_tag_says_variable() -> None:
+    vbri = b"VBRI" + struct.pack(">HHHII", 1, 576, 75, 576 * 101, 100)
+
+    assert decide(mpeg_frame(body=bytes(32) + vbri) + mpeg_frame() * 100, Conversion(bit_rate=128_000)) is None
+
+
 @pytest.mark.parametrize(
     "conversion",
     [

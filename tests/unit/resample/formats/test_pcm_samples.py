@@ -34,6 +34,7 @@ def noise(count: int, bits: int, width: int, *, shift: int = 0, order: str = "li
         (3, 20, False, False, None),
         (2, 9, False, False, None),
         (2, 8, False, False, "pcm_s16le"),
+        (2, 24, False, False, "pcm_s16le"),
         (4, 24, False, False, "pcm_s32le"),
         (4, 24, False, True, "pcm_s32be"),
         (1, 0, False, False, "pcm_u8"),
@@ -46,7 +47,7 @@ def test_the_decoder_of_samples_with_unused_bytes(
     samples = PcmSamples(0, 0, 1, width, bits, is_float, is_big_endian)
 
     assert samples.decoder == decoder
-    assert samples.unused_bits == 8 * width - bits
+    assert samples.unused_bits == max(0, 8 * width - bits)
 
 
 class TestBitsAtTheLowerEnd:
