@@ -37,7 +37,12 @@ from tests.unit.resample.formats.test_passthrough import info_frame, mpeg_frame
 
 
 def of(content: bytes, container: Container) -> Declared:
-    return declared_length(lambda offset, length: content[offset : offset + length], len(content), container)
+    def read(offset: int, length: int) -> bytes:
+        assert length > 0, "no range of S3 is empty"
+        assert 0 <= offset < len(content), "nor does it begin outside the object"
+        return content[offset : offset + length]
+
+    return declared_length(read, len(content), container)
 
 
 @pytest.mark.parametrize("form", ["RIFF", "RIFX", "RF64", "BW64"])

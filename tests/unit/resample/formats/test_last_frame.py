@@ -109,6 +109,10 @@ def test_a_flac_file(last: bytes) -> None:
     assert ending(flac_frame() * 3 + last[:-2] + bytes((last[-2] ^ 1, last[-1])), FLAC) is CUT
 
 
+def test_a_flac_header_with_no_sound_behind_it_is_no_frame() -> None:
+    assert ending(flac_frame(body=0), FLAC) is CUT
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -11,6 +11,7 @@ import pytest
 from audiojobs.errors import UnsupportedFormat
 from resample.formats.containers import AIFF, FLAC, MP3, WAV, Container, identify
 from resample.formats.not_audio import describe, is_converted_text
+from tests.audio.broken import id3v2
 
 NOISE = bytes((index * index * 31 + index * 7) >> 3 & 255 for index in range(8000))
 SOUND = b"RIFF" + struct.pack("<I", 8036) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
@@ -157,6 +158,12 @@ def test_junk_in_front_is_skipped(junk: bytes, content: bytes, container: Contai
     assert found.name == container.name
     assert found.audio_offset == len(junk)
     assert found.junk_bytes == len(junk)
+
+
+def test_junk_behind_a_tag_is_skipped_with_the_tag() -> None:
+    found = identified(id3v2(100) + b"\r\n" + SOUND)
+
+    assert (found.name, found.audio_offset, found.junk_bytes) == ("wav", 112, 112)
 
 
 def test_nothing_but_zeros() -> None:

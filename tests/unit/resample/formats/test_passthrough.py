@@ -57,6 +57,13 @@ def test_constant_bit_rate_with_a_tag(count: int) -> None:
     assert decision[1] == Result(32_000, 128_000, 2, seconds, len(content), True)
 
 
+def test_a_single_mpeg_frame_behind_a_tag() -> None:
+    decision = decide(info_frame(1, 2 * 576, delay=100, padding=0) + mpeg_frame())
+
+    assert decision is not None
+    assert decision[1].duration_seconds == 1052 / 32_000
+
+
 @pytest.mark.parametrize("count", [3, 1000])
 def test_constant_bit_rate_without_a_tag(count: int) -> None:
     decision = decide(mpeg_frame() * count)

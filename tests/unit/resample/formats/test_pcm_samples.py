@@ -80,7 +80,8 @@ class TestBitsAtTheLowerEnd:
 
     def test_are_not_looked_for_where_all_are_used(self) -> None:
         assert right_justified_gain(*stored(noise(4000, 16, 2))) == 1
-        assert right_justified_gain(*stored(bytes(range(256)) * 9, replace(PLAIN, width=1, bits=5))) == 1
+        for eight_bits in (bytes(range(256)), bytes(range(16))):
+            assert right_justified_gain(*stored(eight_bits * 9, replace(PLAIN, width=1, bits=5))) == 1
         assert right_justified_gain(*stored(noise(400, 24, 4), replace(self.IN_FOUR_BYTES, is_float=True))) == 1
 
     def test_of_silence_are_anywhere(self) -> None:
