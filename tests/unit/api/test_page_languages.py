@@ -235,6 +235,35 @@ def test_a_size_has_two_or_three_figures(size_bytes: int, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("locale", "figure", "value", "said"),
+    [
+        ("en-GB", "clock", 0, "0:00"),
+        ("en-GB", "clock", 59.4, "0:59"),
+        ("en-GB", "clock", 59.5, "1:00"),
+        ("en-GB", "clock", 3599, "59:59"),
+        ("en-GB", "clock", 3600, "1:00:00"),
+        ("en-GB", "clock", 90_061, "25:01:01"),
+        ("en-GB", "percent", 0.0, "0%"),
+        ("en-GB", "percent", 0.999, "99%"),
+        ("de", "percent", 1.0, "100\u00a0%"),
+        ("en-GB", "kilohertz", 8000, "8\u00a0kHz"),
+        ("en-GB", "kilohertz", 44_100, "44.1\u00a0kHz"),
+        ("de", "kilohertz", 11_025, "11,025\u00a0kHz"),
+        ("en-GB", "kilohertz", 2_822_400, "2822.4\u00a0kHz"),
+        ("en-GB", "kilobits", 192_000, "192\u00a0kb/s"),
+        ("en-GB", "kilobits", 127_499, "127\u00a0kb/s"),
+        ("en-GB", "kilobits", 127_500, "128\u00a0kb/s"),
+        ("en-GB", "channels", 1, "mono"),
+        ("en-GB", "channels", 2, "stereo"),
+        ("en-GB", "channels", 3, "3 channels"),
+        ("en-GB", "moment", 1_769_860_800.9, "2026-01-31 12:00 UTC"),
+    ],
+)
+def test_every_figure_is_written_as_people_write_it(locale: str, figure: str, value: float, said: str) -> None:
+    assert getattr(figures(locale), figure)(value) == said
+
+
+@pytest.mark.parametrize(
     ("container", "codec", "locale", "said"),
     [
         ("wav", "pcm_s16le", "en-GB", "WAV, 16-bit"),

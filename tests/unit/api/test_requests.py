@@ -164,6 +164,62 @@ class TestForm:
             parse_passphrase(body, is_base64=True)
 
 
+class TestJob:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("filename", "x" * 255),
+            ("filename", "x"),
+            ("size_bytes", 1),
+            ("reference", "r"),
+            ("reference", "r" * 256),
+            ("passphrase", "p" * 4),
+            ("passphrase", "p" * 128),
+        ],
+        ids=lambda value: repr(value)[:20],
+    )
+    def test_each_field_is_taken_up_to_its_limits(self, name: str, value: Any) -> None:
+        request = parse_job_request(json.dumps({"filename": "song.wav", name: value}))
+
+        assert getattr(request, name) == value
+
+    def test_what_may_be_left_out_is_none(self) -> None:
+        request = parse_job_request(in_base64('{"filename": "a/b\\\\ song.wav "}'), is_base64=True)
+
+        assert (request.filename, request.size_bytes) == ("song.wav", None)
+        assert (request.reference, request.passphrase) == (None, None)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            *(("filename", value) for value in (None, 7, "", " ", "a/", "x" * 256, "a\n.wav")),
+            *(("size_bytes", value) for value in (0, "1", 1.0, True)),
+            *(("reference", value) for value in (7, "", "r" * 257, "a\nb")),
+            *(("passphrase", value) for value in (12_345, "", "p" * 3, "p" * 129, "a\nbcd")),
+            ("sample_rate", 44_000),
+            ("part_size_bytes", 5 * MEBIBYTE),
+        ],
+        ids=lambda value: repr(value)[:20],
+    )
+    def test_what_is_wrong_is_named(self, name: str, value: Any) -> None:
+        with pytest.raises(InvalidRequest) as refused:
+            parse_job_request(json.dumps({"filename": "song.wav", name: value}))
+
+        assert refused.value.field == name
+
+    @pytest.mark.parametrize("body", [None, "", "{", "[]", "null", "[" * 100_000], ids=lambda body: repr(body)[:9])
+    def test_the_body_must_be_an_object(self, body: str | None) -> None:
+        with pytest.raises(InvalidRequest, match="The body must be"):
+            parse_job_request(body)
+
+    def test_a_name_that_nobody_knows_is_cut(self) -> None:
+        with pytest.raises(InvalidRequest) as refused:
+            parse_job_request(json.dumps({"x" * 9999: 1}))
+
+        assert refused.value.field == "x" * 100
+        assert refused.value.detail.startswith("x" * 100 + " is not")
+
+
 def test_no_log_shows_the_passphrase_of_a_new_job() -> None:
     request = parse_job_request('{"filename": "song.wav", "size_bytes": 1, "passphrase": "three blue geese"}')
 
