@@ -128,7 +128,7 @@ class JobStore:
         return next(map(_job, answer["Items"]), None)
 
     def list_by_upload_key(
-        self, upload_key: str, *, limit: int = 20, next_token: str | None = None
+        self, upload_key: str, *, limit: int, next_token: str | None = None
     ) -> tuple[list[Job], str | None]:
         """The jobs of an upload key, newest first, and the token of the next page.
 
@@ -138,14 +138,14 @@ class JobStore:
         return [_job(item) for item in items], token
 
     def list_by_reference(
-        self, reference: str, *, limit: int = 20, next_token: str | None = None
+        self, reference: str, *, limit: int, next_token: str | None = None
     ) -> tuple[list[Job], str | None]:
         """The same for the jobs of a reference, as last written."""
         items, token = self._page(_BY_REFERENCE, "reference", reference, limit, next_token)
         return self._get_all([item["id"]["S"] for item in items]), token
 
     def list_by_status(
-        self, status: Status, *, limit: int = 20, next_token: str | None = None
+        self, status: Status, *, limit: int, next_token: str | None = None
     ) -> tuple[list[Job], str | None]:
         """The same for the jobs that stand in a state, or stood there a moment ago."""
         items, token = self._page(_BY_STATUS, "status", status, limit, next_token)

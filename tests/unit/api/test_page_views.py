@@ -290,7 +290,7 @@ def test_the_question_whether_to_delete_can_be_answered_either_way() -> None:
     assert '<input type="hidden" name="_method" value="DELETE">' in view.content
     assert '<input type="hidden" name="confirmed" value="yes">' in view.content
     assert 'href="?">Keep it</a>' in view.content
-    assert not view.can_delete
+    assert (view.can_delete, view.reloads, view.is_named_for_file) == (False, False, True)
 
 
 @pytest.mark.parametrize(("size", "button"), [("4 MB", "Download MP3, 4 MB"), ("", "Download MP3")])

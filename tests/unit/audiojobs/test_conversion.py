@@ -32,6 +32,28 @@ def test_the_default_bit_rate_is_the_highest_up_to_192_kb_that_the_sample_rate_h
     assert Conversion(sample_rate=sample_rate).constant_bit_rate == bit_rate
 
 
+@pytest.mark.parametrize(
+    ("sample_rates", "kilobits"),
+    [
+        ((48_000, 44_100, 32_000), (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)),
+        ((24_000, 22_050, 16_000), (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)),
+        ((12_000, 11_025, 8_000), (8, 16, 24, 32, 40, 48, 56, 64)),
+    ],
+    ids=["MPEG-1", "MPEG-2", "MPEG-2.5"],
+)
+def test_every_bit_rate_of_the_standard_can_be_had_and_no_other(
+    sample_rates: tuple[int, ...], kilobits: tuple[int, ...]
+) -> None:
+    def is_taken(sample_rate: int, bit_rate: int) -> bool:
+        try:
+            return Conversion(sample_rate=sample_rate, bit_rate=bit_rate).constant_bit_rate == bit_rate
+        except InvalidRequest:
+            return False
+
+    for sample_rate in sample_rates:
+        assert tuple(rate for rate in range(400) if is_taken(sample_rate, 1000 * rate)) == kilobits
+
+
 def test_a_vbr_quality_leaves_no_constant_bit_rate() -> None:
     assert Conversion(vbr_quality=0).constant_bit_rate is None
 

@@ -64,6 +64,15 @@ def begin(store: JobStore, job: Job, *, now: float = NOW, holder: str = "me", re
     return store.begin(job, now=now, holder=holder, request_id=request_id, lease_expires_at=now + 900)
 
 
+FIRST: dict[str, Any] = {"upload_etag": '"1"', "upload_last_modified": 1.0}
+
+
+def begin_anew(store: JobStore, job: Job, *, uploaded_at: float = NOW) -> Job:
+    return store.begin_with_another_upload(
+        job, now=NOW, holder="me", request_id="again", lease_expires_at=NOW + 900, uploaded_at=uploaded_at
+    )
+
+
 def complete(store: JobStore, job: Job, *, holder: str = "me", secret_hash: str | None = None) -> Job:
     return store.complete(
         job.id,
@@ -230,6 +239,42 @@ class TestBegin:
             assert refusal.value.job == taken
 
         assert store.get(job.id) == taken
+
+    @pytest.mark.parametrize("changes", [{"upload_etag": '"2"'}, {"upload_last_modified": 2.0}], ids=["file", "time"])
+    def test_another_upload_begins_a_job_anew_whose_file_was_at_fault(
+        self, store: JobStore, changes: dict[str, Any]
+    ) -> None:
+        first = sample(Status.FAILED, **FIRST, progress=0.4, attempts=3, error=NOTICE, announced=True, deleted_at=NOW)
+        store.create(first)
+
+        begun = begin_anew(store, replace(first, **changes))
+
+        assert (begun.status, begun.progress, begun.attempts, begun.announced) == (Status.PROCESSING, 0.0, 1, False)
+        assert (begun.error, begun.deleted_at) == (None, None)
+        assert (begun.lease_holder, begun.lease_request_id, begun.lease_expires_at) == ("me", "again", NOW + 900)
+        assert {"upload_etag": begun.upload_etag, "upload_last_modified": begun.upload_last_modified} == FIRST | changes
+        assert begun == store.get(first.id)
+
+    @pytest.mark.parametrize(
+        ("stored", "changes", "uploaded_at"),
+        [
+            ({}, {}, NOW),
+            ({"retryable": True}, {"upload_etag": '"2"'}, NOW),
+            ({"expires_at": NOW}, {"upload_etag": '"2"'}, NOW),
+            ({"status": Status.READY}, {"upload_etag": '"2"'}, NOW),
+        ],
+        ids=["the same upload", "our fault", "too late", "not failed"],
+    )
+    def test_nothing_else_begins_it_anew(
+        self, store: JobStore, stored: dict[str, Any], changes: dict[str, Any], uploaded_at: float
+    ) -> None:
+        job = replace(sample(Status.FAILED, **FIRST), **stored)
+        store.create(job)
+
+        with pytest.raises(Refused):
+            begin_anew(store, replace(job, **changes), uploaded_at=uploaded_at)
+
+        assert store.get(job.id) == job
 
     @pytest.mark.parametrize("make", [sample, direct_job], ids=["api", "direct"])
     def test_a_failure_of_ours_may_begin_again(self, store: JobStore, make: Callable[[], Job]) -> None:
@@ -554,7 +599,7 @@ class TestList:
         assert all(len(page) <= 2 for page in pages)
 
     def test_an_unknown_key_has_none(self, store: JobStore) -> None:
-        assert store.list_by_upload_key("nothing") == ([], None)
+        assert store.list_by_upload_key("nothing", limit=20) == ([], None)
 
     def test_a_token_opens_no_other_key(self, store: JobStore) -> None:
         for number in range(3):
@@ -563,7 +608,7 @@ class TestList:
         store.create(other)
         _, token = store.list_by_upload_key("any/key.wav", limit=1)
 
-        jobs, _ = store.list_by_upload_key("another/key.wav", next_token=token)
+        jobs, _ = store.list_by_upload_key("another/key.wav", limit=20, next_token=token)
 
         assert all(job.upload_key == "another/key.wav" for job in jobs)
 
@@ -580,7 +625,7 @@ class TestList:
     )
     def test_a_token_that_was_never_given_out_is_refused(self, store: JobStore, token: str) -> None:
         with pytest.raises(InvalidRequest) as refusal:
-            store.list_by_upload_key("any/key.wav", next_token=token)
+            store.list_by_upload_key("any/key.wav", limit=20, next_token=token)
 
         assert refusal.value.field == "next_token"
 
@@ -591,7 +636,7 @@ class TestList:
         ("GetItem", lambda store: store.get("0" * 32)),
         ("Query", lambda store: store.get_by_link("0" * 32, secret_hash="a")),
         ("PutItem", lambda store: store.create(sample())),
-        ("Query", lambda store: store.list_by_upload_key("any")),
+        ("Query", lambda store: store.list_by_upload_key("any", limit=20)),
         ("UpdateItem", lambda store: store.purge("0" * 32, now=NOW)),
         ("UpdateItem", lambda store: store.claim("0" * 32, now=NOW, secret_hash="a", purge_at=NOW)),
     ],

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from audiojobs.job import RETRY_GRACE_SECONDS, Job, Status
-from tests.unit.samples import api_job, direct_job
+from tests.unit.samples import RESULT, api_job, direct_job
 from tests.unit.service.in_memory_aws import Perform
 from tests.unit.service.service_in_memory import (
     RESULTS,
@@ -133,6 +133,30 @@ def test_a_conversion_was_killed_when_no_retry_can_come_any_more(
 
     assert seen(service, job).status is (Status.FAILED if is_killed else Status.PROCESSING)
     assert told(service) == (["Job Failed"] if is_killed else [])
+
+
+@pytest.mark.parametrize(
+    ("status", "values", "is_kept"),
+    [
+        (Status.EXPIRED, {"result": RESULT}, True),
+        (Status.EXPIRED, {}, False),
+        (Status.FAILED, {}, True),
+        (Status.PURGED, {}, False),
+    ],
+    ids=["never fetched", "never converted", "at fault", "deleted on request"],
+)
+@pytest.mark.parametrize("keep_originals", [False, True], ids=["deletes", "keeps"])
+def test_originals_are_kept_where_that_is_wanted_and_they_were_converted(
+    service: Service, status: Status, values: dict[str, Any], is_kept: bool, keep_originals: bool
+) -> None:
+    service.keep_originals = keep_originals
+    job = stored(service, status, expires_at=START - 2 * DAY, **values)
+    service.aws.put(UPLOADS, job.upload_key, b"sound")
+
+    sweep_at(service, START)
+
+    assert seen(service, job).deleted_at == START
+    assert [*service.aws.objects] == ([(UPLOADS, job.upload_key)] if is_kept and keep_originals else [])
 
 
 def test_what_is_not_finished_is_due_again_in_five_minutes(service: Service) -> None:
@@ -309,3 +333,14 @@ class TestPurgeMessages:
         service.now = START + 100
         assert self.handle(service, job, sent_at=START) == []
         assert seen(service, job).deleted_at == service.now
+
+    def test_a_record_that_goes_meanwhile_needs_no_note(self, service: Service) -> None:
+        job = stored(service, Status.PURGED)
+        task = Task(lambda: service.purging.handle(job.id, sent_at=START), START + 60)
+        task.advance(1)
+        service.aws.items.clear()
+
+        task.advance()
+
+        assert task.error is None
+        assert (service.aws.objects, told(service)) == ({}, [])

@@ -250,7 +250,7 @@ def test_a_purge_is_counted_and_logged(
     purge(job.id)
 
     assert [line["job_id"] for line in logs.lines() if line["message"] == "job purged"] == [job.id]
-    assert '"JobPurged"' in capsys.readouterr().out
+    assert '"JobPurged":[1.0]' in capsys.readouterr().out
 
 
 class TestSweepAfterDeletion:
