@@ -20,7 +20,7 @@ from resample.formats.containers import (
 )
 from resample.formats.declared import NOTHING, Declared
 from tests.audio import dsd
-from tests.unit.resample.formats.test_declared_length import ape, asf, of
+from tests.unit.resample.formats.test_declared_length import ape, asf, assert_tells_the_same_behind_junk, of
 
 
 class TestWavPack:
@@ -174,22 +174,30 @@ class TestDsd:
         assert self.philips(b"DST ", b"FRTE" + struct.pack(">QIH", 6, 0, 75)) == Declared(None, 352_800, 1)
 
 
-@pytest.mark.parametrize(
-    ("content", "container"),
-    [
-        (ape(3990), MONKEYS_AUDIO),
-        (b"TTA1" + struct.pack("<HHHII4xI4x", 1, 2, 16, 48_000, 100, 700) + bytes(700), TRUE_AUDIO),
-        (b"MPCKSH\x0b\0\0\0\0\x08\x7f\0\0\0SO\x05\x81\0" + bytes(300), MUSEPACK_8),
-        (dsd.dsf(dsd.dsd_tone(0.02, 2_822_400, 1), 2_822_400), DSF),
-        (dsd.dff(dsd.dsd_tone(0.02, 2_822_400, 1), 2_822_400), DSDIFF),
-        (asf(), ASF),
-        (b"\x1a\x45\xdf\xa3\x84" + bytes(4) + b"\x18\x53\x80\x67\x88" + bytes(8), MATROSKA),
-    ],
-    ids=lambda value: value.name if isinstance(value, Container) else "",
-)
+CODED = [
+    (b"wvpk" + struct.pack("<IHBB5I", 1000, 0x410, 0, 0, 500, 0, 22_050, 9 << 23, 0) + bytes(20), WAVPACK),
+    (ape(3970), MONKEYS_AUDIO),
+    (ape(3990), MONKEYS_AUDIO),
+    (b"TTA1" + struct.pack("<HHHII4xI4x", 1, 2, 16, 48_000, 100, 700) + bytes(700), TRUE_AUDIO),
+    (b"MP+\x07" + struct.pack("<5I", 100, 1 << 16, 0, 0, 1 << 31 | 500 << 20) + bytes(100), MUSEPACK_7),
+    (b"MPCKSH\x0b\0\0\0\0\x08\x7f\0\0\0SO\x05\x82\x2c" + bytes(300), MUSEPACK_8),
+    (dsd.dsf(dsd.dsd_tone(0.02, 2_822_400, 1), 2_822_400), DSF),
+    (dsd.dff(dsd.dsd_tone(0.02, 2_822_400, 1), 2_822_400), DSDIFF),
+    (asf(), ASF),
+    (b"\x1a\x45\xdf\xa3\x84" + bytes(4) + b"\x18\x53\x80\x67\x88" + bytes(8), MATROSKA),
+]
+of_every_coding = pytest.mark.parametrize(("content", "container"), CODED, ids=[found.name for _, found in CODED])
+
+
+@of_every_coding
 def test_what_stands_behind_the_sound_is_not_missing(content: bytes, container: Container) -> None:
     assert of(content, container).missing_bytes == 0
     assert of(content + b"TAG" + bytes(125), container) == of(content, container)
+
+
+@of_every_coding
+def test_what_stands_in_front_makes_no_difference(content: bytes, container: Container) -> None:
+    assert_tells_the_same_behind_junk(content, container)
 
 
 class TestWindowsMedia:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -101,6 +102,14 @@ def test_wav_without_a_data_chunk() -> None:
     assert of(wav_bytes([])[:36], WAV) == NOTHING
 
 
+@pytest.mark.parametrize("size", [0, 15])
+def test_wav_whose_format_is_too_short(size: int) -> None:
+    content = bytearray(wav_bytes([0.0] * 600))
+    content[16:20] = struct.pack("<I", size)
+
+    assert of(bytes(content), WAV) == NOTHING
+
+
 def test_wav_with_block_codes_tells_only_what_is_missing() -> None:
     content = bytearray(wav_bytes([0.0] * 600))
     content[20:22] = b"\x02\0"  # Microsoft ADPCM
@@ -125,6 +134,21 @@ def test_w64() -> None:
     assert of(_w64(b""), W64).sample_frames == 0
     assert of(_w64(bytes(400)) + bytes(23), W64).is_sequential
     assert not of(_w64(bytes(400)) + bytes(24), W64).is_sequential
+
+
+def test_w64_without_a_format_tells_only_what_is_missing() -> None:
+    whole = _w64(bytes(400))
+    content = whole[:40] + whole[80:]
+
+    assert of(content, W64) == Declared()
+    assert of(content[:-40], W64) == Declared(missing_bytes=40)
+
+
+def test_w64_with_block_codes_tells_only_what_is_missing() -> None:
+    content = _w64(bytes(400)).replace(b"\1\0\2\0\x80\xbb", b"\2\0\2\0\x80\xbb")  # Microsoft ADPCM
+
+    assert of(content, W64) == Declared(None, 48_000)
+    assert of(content[:-40], W64) == Declared(None, 48_000, missing_bytes=40)
 
 
 @pytest.mark.parametrize(("size", "is_chunk"), [(24, True), (23, False)], ids=["empty", "less than its header"])
@@ -236,6 +260,22 @@ SAMPLES = {
     "mp4": (MP4, struct.pack(">I", 16) + b"ftyp" + bytes(8) + struct.pack(">I", 108) + b"mdat" + bytes(100)),
     "ogg": (OGG, b"OggS\0\4" + bytes(20) + b"\2" + b"\xff\x2d" + bytes(300)),
 }
+
+
+def assert_tells_the_same_behind_junk(content: bytes, container: Container) -> None:
+    for kept in (len(content), len(content) - 7):
+        expected = of(content[:kept], container)
+        found = of(b"\x01" * 255 + content[:kept], replace(container, audio_offset=255))
+
+        assert found == expected
+        assert found.samples == (expected.samples and replace(expected.samples, offset=expected.samples.offset + 255))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_what_stands_in_front_makes_no_difference(name: str) -> None:
+    container, content = SAMPLES[name]
+
+    assert_tells_the_same_behind_junk(content, container)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
