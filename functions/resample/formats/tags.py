@@ -89,7 +89,7 @@ def own_tags(read: Reader, size_bytes: int, container: Container) -> dict[str, s
         if container.name == "wav":
             return _riff_info(inside, size_bytes, container.audio_offset)
         return _several_values(inside)
-    except (struct.error, ValueError, OverflowError, IndexError):
+    except (struct.error, ValueError, IndexError):
         return {}
 
 

@@ -180,7 +180,7 @@ CODED = [
     (ape(3990), MONKEYS_AUDIO),
     (b"TTA1" + struct.pack("<HHHII4xI4x", 1, 2, 16, 48_000, 100, 700) + bytes(700), TRUE_AUDIO),
     (b"MP+\x07" + struct.pack("<5I", 100, 1 << 16, 0, 0, 1 << 31 | 500 << 20) + bytes(100), MUSEPACK_7),
-    (b"MPCKSH\x0b\0\0\0\0\x08\x7f\0\0\0SO\x05\x82\x2c" + bytes(300), MUSEPACK_8),
+    (b"MPCKSH\x0c\0\0\0\0\x08\x7f\0\0\0SO\x05\x82\x2c" + bytes(300), MUSEPACK_8),
     (dsd.dsf(dsd.dsd_tone(0.02, 2_822_400, 1), 2_822_400), DSF),
     (dsd.dff(dsd.dsd_tone(0.02, 2_822_400, 1), 2_822_400), DSDIFF),
     (asf(), ASF),

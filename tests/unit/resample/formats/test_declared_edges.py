@@ -140,6 +140,12 @@ class TestCaf:
         assert declared == Declared(100, 44_100, 1)
         assert declared.samples == PcmSamples(8 + 44 + 16, 400, 2, 2, 16, is_float=False, is_big_endian=False)
 
+    @pytest.mark.parametrize("rate", [float("inf"), float("nan")])
+    def test_a_rate_that_is_no_number(self, rate: float) -> None:
+        description = struct.pack(">d4s5I", rate, b"lpcm", 2, 4, 1, 2, 16)
+
+        assert of(b"caff\0\1\0\0desc" + struct.pack(">q", 32) + description, CAF) == NOTHING
+
     def test_to_the_end_of_the_file(self) -> None:
         declared = self.file(size=-1)
 

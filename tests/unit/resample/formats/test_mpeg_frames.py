@@ -84,6 +84,16 @@ def test_the_sample_rates_are_those_of_the_standard(version: int, rates: tuple[i
     assert tuple(header and header.sample_rate for header in headers) == rates
 
 
+@pytest.mark.parametrize("layer", [1, 2, 3])
+def test_a_checksum_stands_behind_the_header_where_it_says_so(layer: int) -> None:
+    without = header_bytes(layer=layer)
+    with_crc = bytes((without[0], without[1] & 0xFE, *without[2:]))
+
+    headers = parse_header(without), parse_header(with_crc)
+
+    assert [header and (header.has_crc, header.side_info_offset) for header in headers] == [(False, 4), (True, 6)]
+
+
 @pytest.mark.parametrize(
     ("mode", "name", "channels"),
     [(0, "STEREO", 2), (1, "JOINT_STEREO", 2), (2, "DUAL_CHANNEL", 2), (3, "MONO", 1)],
@@ -177,6 +187,24 @@ def test_one_free_format_header_alone_is_not_believed() -> None:
 
     assert free_format_unpadded_bytes(data, 0) is None
     assert list(iterate_mpeg_frames(data)) == []
+
+
+@pytest.mark.parametrize(
+    ("third", "is_believed"),
+    [
+        (b"", True),
+        (header_bytes(bit_rate_index=0), True),
+        (b"junk", False),
+        (header_bytes(), False),
+        (header_bytes(bit_rate_index=0, rate_index=1), False),
+        (header_bytes(bit_rate_index=0, mode=3), False),
+    ],
+    ids=["the end", "another", "none", "a bit rate", "another sample rate", "other channels"],
+)
+def test_two_free_format_headers_are_believed_with_a_third_or_the_end_behind(third: bytes, is_believed: bool) -> None:
+    data = header_bytes(bit_rate_index=0).ljust(1000, b"\0") * 2 + third
+
+    assert free_format_unpadded_bytes(data, 0) == (1000 if is_believed else None)
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,9 @@ class TestCodedSound:
         wide = b"".join(b"\0" + narrow[at : at + 2] for at in range(0, len(narrow), 2))
         assert coded_sound(*stored(wide, replace(PLAIN, width=3, bits=24))) == "AC-3 in S/PDIF frames"
 
+    def test_in_bursts_of_which_the_last_is_cut_off(self) -> None:
+        assert coded_sound(*stored(burst(1) * 2 + burst(1)[:4])) == "AC-3 in S/PDIF frames"
+
     def test_of_an_unknown_type_are_samples(self) -> None:
         assert coded_sound(*stored(burst(31) * 3)) is None
 
