@@ -34,6 +34,32 @@ def put(cloud: Cloud, data: bytes, key: str = KEY) -> Upload:
     return upload
 
 
+@pytest.mark.parametrize(
+    ("etag", "last_modified", "is_it"),
+    [
+        ('"b"', 5.0, True),
+        *(('"b"', moment, False) for moment in (4.0, 6.0)),
+        *((etag, 5.0, False) for etag in ('"a"', '"c"')),
+    ],
+)
+def test_an_upload_is_told_from_others_by_its_etag_and_its_time(etag: str, last_modified: float, is_it: bool) -> None:
+    job = direct_job(upload_etag='"b"', upload_last_modified=5.0)
+
+    assert Upload(KEY, etag, last_modified, 1, {}).is_pinned_by(job) is is_it
+
+
+@pytest.mark.parametrize(
+    ("etag", "last_modified", "is_it"),
+    [('"b"', 4.0, True), ('"b"', 5.0, True), ('"b"', 6.0, False), ('"a"', 5.0, False)],
+)
+def test_a_record_of_an_earlier_version_means_what_was_there_before_the_job(
+    etag: str, last_modified: float, is_it: bool
+) -> None:
+    job = direct_job(upload_etag='"b"', created_at=5.0)
+
+    assert Upload(KEY, etag, last_modified, 1, {}).is_pinned_by(job) is is_it
+
+
 class TestUploads:
     def test_what_lies_at_a_key_is_found_with_its_metadata(self, cloud: Cloud) -> None:
         etag = cloud.upload(KEY, b"12345", bit_rate="64000")

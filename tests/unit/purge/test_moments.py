@@ -20,6 +20,7 @@ from tests.unit.service.service_in_memory import (
     Fault,
     Killed,
     Service,
+    Task,
     engine_replaced,
     suffer,
 )
