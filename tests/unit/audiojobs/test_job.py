@@ -23,6 +23,7 @@ from audiojobs.job import (
     as_record,
     direct_job_id,
     from_record,
+    idempotent_job_id,
     new_job_id,
     rfc3339,
 )
@@ -143,6 +144,21 @@ def test_a_direct_upload_has_the_same_id_for_a_duplicate_event_and_another_for_a
     ]
     assert job_id not in others
     assert api_job_id(f"jobs/{job_id}") == job_id
+
+
+def test_the_same_key_of_the_same_caller_names_the_same_job_and_no_other_one_does() -> None:
+    job_id = idempotent_job_id("caller", "key")
+
+    assert job_id == idempotent_job_id("caller", "key")
+    assert api_job_id(api_upload_key(job_id)) == job_id
+    assert job_id not in (idempotent_job_id("callerk", "ey"), idempotent_job_id("another", "key"))
+
+
+def test_of_a_new_job_nothing_is_done_yet() -> None:
+    job = api_job()
+
+    assert (job.progress, job.attempts, job.passphrase_tries, job.lease_expires_at) == (0.0, 0, 0, 0.0)
+    assert (job.announced, job.retryable, job.warnings) == (False, False, ())
 
 
 def test_the_result_lies_below_the_upload_key() -> None:

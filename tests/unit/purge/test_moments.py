@@ -345,3 +345,17 @@ class TestPurgeMessages:
 
         assert task.error is None
         assert (service.aws.objects, told(service)) == ({}, [])
+
+    @pytest.mark.parametrize(
+        ("announced", "events"),
+        [(True, ["Job Purged"]), (False, ["Job Claimed", "Job Purged"])],
+        ids=["told", "missed"],
+    )
+    def test_a_claim_that_was_not_told_is_told_with_its_purge(
+        self, service: Service, announced: bool, events: list[str]
+    ) -> None:
+        job = stored(service, Status.CLAIMED, purge_at=START, announced=announced)
+
+        self.handle(service, job, sent_at=START)
+
+        assert told(service) == events
