@@ -142,7 +142,9 @@ class TestRanges:
 
         assert len(asked) <= 2 * CONNECTIONS
 
-    def test_the_deadline_holds_while_nothing_comes(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("seconds_left", [0.05, 0.0, -5.0])
+    def test_the_deadline_holds_while_nothing_comes(self, tmp_path: Path, seconds_left: float) -> None:
+        deadline = soon(seconds_left)
         goes_on = threading.Event()
 
         def read_range(start: int, end: int) -> Iterator[bytes]:
@@ -151,7 +153,7 @@ class TestRanges:
 
         try:
             with pytest.raises(TimeLimit):
-                fetch_in_ranges(read_range, len(CONTENT), tmp_path / "x", deadline=soon(0.05), on_progress=nobody)
+                fetch_in_ranges(read_range, len(CONTENT), tmp_path / "x", deadline=deadline, on_progress=nobody)
         finally:
             goes_on.set()
 
