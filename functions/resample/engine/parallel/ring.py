@@ -195,8 +195,10 @@ class _EncoderRing:
             end = window.end // frame_bytes
             if start is not None and start >= end:
                 start = None  # there is less than was expected
+        foremost = self._encoders[-1]
+        if start is not None and start < foremost.stream.end:
+            start = None  # the PCM came late, and the others were quick: what is encoded there may be forgotten
         if start is None:
-            foremost = self._encoders[-1]
             given = foremost.position // frame_bytes
             if end is not None and end < given:
                 end = None  # there is more than was expected

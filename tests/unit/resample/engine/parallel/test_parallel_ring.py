@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import sys
 import threading
@@ -16,7 +17,7 @@ import pytest
 
 from audiojobs.errors import TimeLimit
 from resample.engine.parallel import plan, ring
-from resample.engine.parallel.encoder_process import EncoderSettings
+from resample.engine.parallel.encoder_process import Encoder, EncoderSettings
 from resample.engine.parallel.failure import ParallelEncodingFailed
 from resample.engine.parallel.ring import ParallelResult, encode_in_parallel
 from resample.sandbox.strays import children
@@ -269,6 +270,43 @@ def test_encoders_that_never_agree_are_one(
     assert result.joins == 0
     assert 100 <= result.discarded_mpeg_frames <= 2 * MPEG_FRAMES
     assert numbers(mp3[len(template()) :]) == [(number, 0) for number in range(MPEG_FRAMES + 1)]
+
+
+def test_no_encoder_starts_behind_what_was_written(settings: EncoderSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PCM comes in bursts; while this process waits, the encoder passes the place where the next one was to start."""
+    monkeypatch.setattr(plan, "MINIMUM_FRAMES", 196)
+    collect = Encoder.collect
+
+    def collect_late(encoder: Encoder) -> bool:
+        time.sleep(0.1)
+        return collect(encoder)
+
+    monkeypatch.setattr(Encoder, "collect", collect_late)
+    mp3, content, ends = io.BytesIO(), pcm(), [480 * BLOCK_BYTES, 770 * BLOCK_BYTES]
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as pipe:
+            for begin, end in itertools.pairwise([0, *ends, len(content)]):
+                pipe.write(content[begin:end])
+                pipe.flush()
+                time.sleep(1)
+
+    reading, writing = os.pipe()
+    writer = threading.Thread(target=write)
+    writer.start()
+    encode_in_parallel(
+        reading,
+        settings,
+        mp3,
+        head=template,
+        workers=2,
+        deadline=time.monotonic() + 300,
+        expected_sample_frames=MPEG_FRAMES * 1152,
+    )
+    writer.join()
+    os.close(reading)
+
+    assert numbers(mp3.getvalue()[len(template()) :]) == AS_ONE_ENCODER
 
 
 def test_no_encoder_at_all(encode: Encode, settings: EncoderSettings) -> None:
