@@ -15,7 +15,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -203,7 +203,6 @@ class Tally:
 
     states: int = 0
     ends: int = 0
-    seen: set[Any] = field(default_factory=set)
 
 
 def told_by_whom() -> Callable[..., str]:
@@ -261,6 +260,7 @@ def state_of(machine: Jobs, tasks: list[Task]) -> Any:
 def explore(beginning: str, works: tuple[str, ...], faults: tuple[Fault, ...]) -> Tally:
     """Every state that can be reached with at most one fault, each once, and what becomes of every end."""
     tally = Tally()
+    seen: set[Any] = set()
     waiting: list[tuple[Step, ...]] = [()]
     while waiting:
         path = waiting.pop()
@@ -273,9 +273,9 @@ def explore(beginning: str, works: tuple[str, ...], faults: tuple[Fault, ...]) -
             try:
                 is_spent = any(fault for _, fault in path)
                 state = (is_spent, state_of(machine, tasks))
-                if state in tally.seen:
+                if state in seen:
                     continue
-                tally.seen.add(state)
+                seen.add(state)
                 tally.states += 1
                 at_work = [number for number, task in enumerate(tasks) if not task.has_ended]
                 for which in at_work:
