@@ -8,7 +8,6 @@ killed: the processes first, with them the mounts, then the folder.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 from contextlib import suppress
@@ -16,15 +15,13 @@ from pathlib import Path
 
 from local.processes import SupervisedProcess
 from local.stack import PROJECT
+from tests.sam_local.podman import require_programs
 
-TOOLS = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap", "ip": "iproute2"}
 NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 def main() -> int:
-    missing = [package for command, package in TOOLS.items() if not shutil.which(command)]
-    if missing:
-        sys.exit(f"missing; please type: sudo apt-get install {' '.join(missing)}")
+    require_programs()
     folder = Path(tempfile.mkdtemp(prefix="audio-resampler-container-"))
     folder.chmod(0o755)  # apt reads in it, and is not root then
     checks = SupervisedProcess(

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,17 +26,14 @@ from local.sam_local import SamLocal, serving
 from local.sample import write_sample
 from local.stack import PROJECT, EmbeddedAws
 from tests.runtime.artefacts import SAM_BUILDS
-from tests.sam_local.podman import GATEWAY, IMAGE, Podman, debian_mirror
+from tests.sam_local.podman import GATEWAY, IMAGE, Podman, debian_mirror, require_programs
 
-TOOLS = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap", "ip": "iproute2"}
 BUILD = SAM_BUILDS["arm64" if os.uname().machine == "aarch64" else "x86_64"]
 START_API_SECONDS = 60.0
 
 
 def main() -> int:
-    missing = [package for command, package in TOOLS.items() if not shutil.which(command)]
-    if missing:
-        sys.exit(f"missing; please type: sudo apt-get install {' '.join(missing)}")
+    require_programs()
     with tempfile.TemporaryDirectory(prefix="audio-resampler-sam-local-") as name:
         folder = Path(name)
         podman = Podman(folder)

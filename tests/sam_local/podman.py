@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ SUITE = "trixie"  # its Python is 3.13, as Lambda's
 PACKAGES = "base-files,dash,coreutils,python3,libstdc++6"
 GATEWAY = "10.88.0.1"  # of podman's own network, where containers find this machine
 START_SECONDS = 30.0
+_PROGRAMS = {"podman": "podman", "runc": "runc", "mmdebstrap": "mmdebstrap", "ip": "iproute2"}
 
 BOOTSTRAP = """\
 #!/bin/sh
@@ -26,6 +28,13 @@ BOOTSTRAP = """\
 export PYTHONPATH=/opt/python:/var/runtime PATH="$PATH:/opt/bin"
 exec /usr/bin/python3 -m awslambdaric "$_HANDLER"
 """
+
+
+def require_programs() -> None:
+    """End this process with what to type, where one that is needed here is missing."""
+    missing = [package for command, package in _PROGRAMS.items() if not shutil.which(command)]
+    if missing:
+        sys.exit(f"missing; please type: sudo apt-get install {' '.join(missing)}")
 
 
 class Podman:

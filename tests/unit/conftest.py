@@ -22,6 +22,7 @@ from resample.formats.containers import WAV
 from tests.unit.cloud import REGION, Cloud
 from tests.unit.gateway import Api, FakeLambdaContext
 from tests.unit.samples import RESULT, SOURCE
+from tests.unit.service.service_in_memory import Service, engine_replaced
 
 SERVICE = "audio-resampler"
 
@@ -129,3 +130,11 @@ def logs(aws: None) -> Iterator[Logs]:
     for handler, old in zip(handlers, before, strict=True):
         if old is not None:
             handler.setStream(old)
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """The service on an AWS in memory, with a clock and calls that can be stopped."""
+    service = Service()
+    with engine_replaced(lambda: service):
+        yield service

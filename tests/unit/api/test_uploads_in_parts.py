@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +26,7 @@ from audiojobs.job import Job, MultipartUpload, Status, rfc3339
 from audiojobs.multipart import part_bytes
 from tests.unit.samples import api_job
 from tests.unit.service.senders import Sender
-from tests.unit.service.service_in_memory import UPLOADS, Service, Task, engine_replaced
+from tests.unit.service.service_in_memory import UPLOADS, Service, Task
 
 FILE = b"sound in parts"  # 4 + 4 + 4 + 2 bytes
 NOTHING = UploadRequest(None, None, None)
@@ -40,13 +39,6 @@ ENDS: list[tuple[Job, type[AudioJobError]]] = [
 ]
 BUSY = [api_job(status) for status in (Status.PROCESSING, Status.READY, Status.CLAIMED)]
 BUSY.append(api_job(Status.FAILED, retryable=True))
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    service = Service()
-    with engine_replaced(lambda: service):
-        yield service
 
 
 @pytest.fixture

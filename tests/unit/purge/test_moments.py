@@ -21,19 +21,11 @@ from tests.unit.service.service_in_memory import (
     Killed,
     Service,
     Task,
-    engine_replaced,
     suffer,
 )
 
 HOUR = 3600
 DAY = 24 * HOUR
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    service = Service()
-    with engine_replaced(lambda: service):
-        yield service
 
 
 def stored(service: Service, status: Status, make: Callable[..., Job] = api_job, **values: Any) -> Job:

@@ -6,23 +6,14 @@ id, and so with the same upload key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from audiojobs.job import Status
 from resample.job_run import UploadEvent
-from tests.unit.service.service_in_memory import UPLOADS, Service, engine_replaced
+from tests.unit.service.service_in_memory import UPLOADS, Service
 
 DAY = 24 * 3600
 KEY = "order 4711"
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    service = Service()
-    with engine_replaced(lambda: service):
-        yield service
 
 
 def test_it_changes_nothing(service: Service) -> None:

@@ -6,22 +6,14 @@ What identifies a direct upload is what its event told of: ETag and the moment o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from audiojobs.job import Job, Status
 from resample.job_run import Outcome, UploadEvent
-from tests.unit.service.service_in_memory import RESULTS, UPLOADS, Service, engine_replaced
+from tests.unit.service.service_in_memory import RESULTS, UPLOADS, Service
 
 KEY = "any/key.wav"
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    service = Service()
-    with engine_replaced(lambda: service):
-        yield service
 
 
 def put(service: Service, data: bytes, version: str, key: str = KEY, **metadata: str) -> UploadEvent:

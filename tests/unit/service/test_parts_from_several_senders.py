@@ -11,16 +11,9 @@ from audiojobs.errors import AudioJobError, UploadConflict
 from audiojobs.job import Job, Status
 from resample.job_run import UploadEvent
 from tests.unit.service.senders import Sender
-from tests.unit.service.service_in_memory import UPLOADS, Service, Task, engine_replaced
+from tests.unit.service.service_in_memory import UPLOADS, Service, Task
 
 FILE = b"sound in parts"
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    service = Service()
-    with engine_replaced(lambda: service):
-        yield service
 
 
 @pytest.fixture

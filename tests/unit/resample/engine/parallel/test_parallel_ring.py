@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import os
 import sys
 import threading
@@ -73,14 +72,17 @@ def numbers(music: bytes) -> list[tuple[int, int]]:
 
 
 @contextmanager
-def piped(content: bytes, *, before_the_end: Callable[[], object] = bool) -> Iterator[int]:
+def piped(*bursts: bytes, before_the_end: Callable[[], object] = bool) -> Iterator[int]:
+    """The reading end of a pipe into which the bursts are written, a second after each other."""
     reading, writing = os.pipe()
 
     def write() -> None:
         with os.fdopen(writing, "wb") as pipe:
             try:
-                pipe.write(content)
-                pipe.flush()
+                for number, burst in enumerate(bursts):
+                    time.sleep(min(number, 1))
+                    pipe.write(burst)
+                    pipe.flush()
             except BrokenPipeError:
                 return
             before_the_end()
@@ -282,29 +284,19 @@ def test_no_encoder_starts_behind_what_was_written(settings: EncoderSettings, mo
         return collect(encoder)
 
     monkeypatch.setattr(Encoder, "collect", collect_late)
-    mp3, content, ends = io.BytesIO(), pcm(), [480 * BLOCK_BYTES, 770 * BLOCK_BYTES]
+    mp3, content = io.BytesIO(), pcm()
+    first, second = 480 * BLOCK_BYTES, 770 * BLOCK_BYTES
 
-    def write() -> None:
-        with os.fdopen(writing, "wb") as pipe:
-            for begin, end in itertools.pairwise([0, *ends, len(content)]):
-                pipe.write(content[begin:end])
-                pipe.flush()
-                time.sleep(1)
-
-    reading, writing = os.pipe()
-    writer = threading.Thread(target=write)
-    writer.start()
-    encode_in_parallel(
-        reading,
-        settings,
-        mp3,
-        head=template,
-        workers=2,
-        deadline=time.monotonic() + 300,
-        expected_sample_frames=MPEG_FRAMES * 1152,
-    )
-    writer.join()
-    os.close(reading)
+    with piped(content[:first], content[first:second], content[second:]) as pipe:
+        encode_in_parallel(
+            pipe,
+            settings,
+            mp3,
+            head=template,
+            workers=2,
+            deadline=time.monotonic() + 300,
+            expected_sample_frames=MPEG_FRAMES * 1152,
+        )
 
     assert numbers(mp3.getvalue()[len(template()) :]) == AS_ONE_ENCODER
 
