@@ -124,9 +124,9 @@ class JobRunner:
             logger().info("the event is of an earlier job")
             return None
         refusal: AudioJobError | None = None
-        upload: Upload | None = None
+        upload, beginning = None, b""
         try:
-            upload = self._uploads.find(event.key)
+            upload, beginning = self._uploads.find_and_read(event.key, STREAM_HEAD_BYTES) or (None, b"")
         except UnreadableUpload as error:
             refusal = error
         if upload and _is_folder(upload):
@@ -159,7 +159,7 @@ class JobRunner:
             return self._finish_duplicate(refused.job, upload, event) if refused.job else None
         if upload and not upload.is_pinned_by(job):
             refusal = UploadReplaced()
-        return self._run_attempt(job, upload, attempt, invocation, refusal)
+        return self._run_attempt(job, upload, beginning, attempt, invocation, refusal)
 
     def _new_direct_job(
         self, event: UploadEvent, upload: Upload | None, refusal: AudioJobError | None
@@ -219,13 +219,19 @@ class JobRunner:
         return self._clock()
 
     def _run_attempt(
-        self, job: Job, upload: Upload | None, attempt: str, invocation: Invocation, refusal: AudioJobError | None
+        self,
+        job: Job,
+        upload: Upload | None,
+        beginning: bytes,
+        attempt: str,
+        invocation: Invocation,
+        refusal: AudioJobError | None,
     ) -> Outcome:
         secret = new_secret() if job.origin is Origin.DIRECT else None
         try:
             if refusal or upload is None:
                 raise refusal or InternalError
-            converted = self._convert(job, upload, attempt, invocation)
+            converted = self._convert(job, upload, beginning, attempt, invocation)
             now = self._clock()
             job = self._store.complete(
                 job.id,
@@ -359,7 +365,7 @@ class JobRunner:
             logger().warning("another upload lies at the key; it is left", extra={"job_id": job.id})
             metrics().add_metric("UploadLeft", MetricUnit.Count, 1)
 
-    def _convert(self, job: Job, upload: Upload, attempt: str, invocation: Invocation) -> Converted:
+    def _convert(self, job: Job, upload: Upload, beginning: bytes, attempt: str, invocation: Invocation) -> Converted:
         """Put the result into the result bucket. Raises :class:`~audiojobs.errors.AudioJobError` or ``Refused``."""
         if upload.size_bytes > self._settings.max_upload_bytes:
             raise UploadTooLarge(
@@ -369,7 +375,7 @@ class JobRunner:
         started = time.monotonic()
         remaining = invocation.deadline - self._clock()
         deadline = started + remaining - min(_MAX_RESERVE_SECONDS, remaining / 10)
-        source, read = self._open_upload(upload)
+        source, read = self._open_upload(upload, beginning)
         container = identify(read, upload.size_bytes)
         passed = passthrough_result(read, upload.size_bytes, job.conversion, container)
         if passed:
@@ -407,9 +413,9 @@ class JobRunner:
         metrics().add_metric("RealtimeFactor", MetricUnit.NoUnit, converted.result.duration_seconds / seconds)
         return converted
 
-    def _open_upload(self, upload: Upload) -> tuple[StreamedSource, Reader]:
+    def _open_upload(self, upload: Upload, beginning: bytes) -> tuple[StreamedSource, Reader]:
         """The upload as the engine takes it, and to look into it; its beginning is read only once."""
-        head = self._uploads.read(upload, 0, STREAM_HEAD_BYTES)
+        head = beginning or self._uploads.read(upload, 0, STREAM_HEAD_BYTES)
 
         def read(offset: int, length: int) -> bytes:
             if offset + length <= len(head) or len(head) == upload.size_bytes:

@@ -77,6 +77,25 @@ class TestUploads:
         with failing(clients.s3(), "HeadObject"), pytest.raises(InternalError):
             cloud.uploads.find(KEY)
 
+    @pytest.mark.parametrize("body", [b"0123456789", b"0123", b"01", b""], ids=len)
+    def test_what_is_found_comes_with_its_beginning(self, cloud: Cloud, body: bytes) -> None:
+        cloud.upload(KEY, body, bit_rate="64000")
+
+        found = cloud.uploads.find_and_read(KEY, 4)
+
+        assert found == (cloud.uploads.find(KEY), body[:4])
+
+    def test_nothing_is_read_where_nothing_is(self, cloud: Cloud) -> None:
+        assert cloud.uploads.find_and_read(KEY, 4) is None
+
+    def test_what_cannot_be_read_is_found_all_the_same(self, cloud: Cloud) -> None:
+        put(cloud, b"0123456789")
+
+        with failing(clients.s3(), "GetObject"):
+            assert cloud.uploads.find_and_read(KEY, 4) == (cloud.uploads.find(KEY), b"")
+        with failing(clients.s3(), "GetObject"), failing(clients.s3(), "HeadObject"), pytest.raises(InternalError):
+            cloud.uploads.find_and_read(KEY, 4)
+
     @pytest.mark.parametrize(
         ("offset", "length", "expected"),
         [(0, 4, b"0123"), (3, 4, b"3456"), (8, 4, b"89"), (10, 4, b""), (99, 4, b""), (0, 0, b""), (0, 99, None)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from tests.unit.resample.test_resample_handler import s3_event
 from tests.unit.samples import api_job
 
 Handler = Callable[..., Any]
+Refused = tuple[str, int, str, str]
 
 
 def refusal(operation: str, status: int, code: str, message: str) -> ClientError:
@@ -30,14 +31,21 @@ def refusal(operation: str, status: int, code: str, message: str) -> ClientError
 
 
 # As S3 answers: HEAD has no body, so its code is the status.
-WITH_A_KEY_OF_ITS_OWN = ("HeadObject", 400, "400", "Bad Request")
-WITH_A_KMS_KEY = (
-    "GetObject",
-    403,
-    "AccessDenied",
-    "User: arn:aws:sts::1:role/f is not authorized to perform: kms:Decrypt on this resource",
-)
-WITH_A_KMS_KEY_THAT_IS_OFF = ("GetObject", 400, "KMS.DisabledException", "arn:aws:kms:eu-central-1:1:key/1 is disabled")
+WITH_A_KEY_OF_ITS_OWN = [
+    ("GetObject", 400, "InvalidRequest", "The object was stored using a form of Server Side Encryption."),
+    ("HeadObject", 400, "400", "Bad Request"),
+]
+WITH_A_KMS_KEY = [
+    (
+        "GetObject",
+        403,
+        "AccessDenied",
+        "User: arn:aws:sts::1:role/f is not authorized to perform: kms:Decrypt on this resource",
+    )
+]
+WITH_A_KMS_KEY_THAT_IS_OFF = [
+    ("GetObject", 400, "KMS.DisabledException", "arn:aws:kms:eu-central-1:1:key/1 is disabled")
+]
 REFUSALS = pytest.mark.parametrize(
     "refused",
     [WITH_A_KEY_OF_ITS_OWN, WITH_A_KMS_KEY, WITH_A_KMS_KEY_THAT_IS_OFF],
@@ -46,8 +54,10 @@ REFUSALS = pytest.mark.parametrize(
 
 
 @contextmanager
-def refusing(refused: tuple[str, int, str, str]) -> Iterator[None]:
-    with failing(clients.s3(), refused[0], error=refusal(*refused)):
+def refusing(refused: list[Refused]) -> Iterator[None]:
+    with ExitStack() as refusals:
+        for call in refused:
+            refusals.enter_context(failing(clients.s3(), call[0], error=refusal(*call)))
         yield
 
 
@@ -77,7 +87,7 @@ def test_an_archived_file_fails_at_once_and_is_told_what_to_do(
 
 @REFUSALS
 def test_an_encrypted_file_fails_at_once_and_is_told_what_to_do(
-    cloud: Cloud, handler: Handler, logs: Logs, refused: tuple[str, int, str, str]
+    cloud: Cloud, handler: Handler, logs: Logs, refused: list[Refused]
 ) -> None:
     cloud.upload("any/secret.wav")
 
@@ -92,7 +102,7 @@ def test_an_encrypted_file_fails_at_once_and_is_told_what_to_do(
 
 @REFUSALS
 def test_a_job_of_the_api_takes_the_file_without_the_key(
-    cloud: Cloud, handler: Handler, refused: tuple[str, int, str, str]
+    cloud: Cloud, handler: Handler, refused: list[Refused]
 ) -> None:
     job = waiting(cloud)
     cloud.upload(job.upload_key, b"RIFF, encrypted")

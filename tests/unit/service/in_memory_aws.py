@@ -189,11 +189,27 @@ class _Calls:
         }
 
     @staticmethod
-    def get_object(aws: AwsInMemory, *, Bucket: str, Key: str, IfMatch: str, Range: str) -> dict[str, Any]:  # noqa: N803
+    def get_object(
+        aws: AwsInMemory,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        IfMatch: str | None = None,  # noqa: N803
+        Range: str,  # noqa: N803
+    ) -> dict[str, Any]:
         stored = _pinned(aws, Bucket, Key, IfMatch)
         first, _, last = Range.removeprefix("bytes=").partition("-")
         part = stored.body[int(first) : int(last) + 1 if last else None]
-        return {"Body": StreamingBody(io.BytesIO(part), len(part)), "ContentLength": len(part), "ETag": stored.etag}
+        if not part:
+            raise refused("InvalidRange", 416)
+        return {
+            "Body": StreamingBody(io.BytesIO(part), len(part)),
+            "ContentLength": len(part),
+            "ContentRange": f"bytes {first}-{int(first) + len(part) - 1}/{len(stored.body)}",
+            "ETag": stored.etag,
+            "LastModified": stored.last_modified,
+            "Metadata": dict(stored.metadata),
+        }
 
     @staticmethod
     def copy_object(
@@ -288,11 +304,11 @@ class _Calls:
         return {"FailedEntryCount": 0}
 
 
-def _pinned(aws: AwsInMemory, bucket: str, key: str, etag: str) -> StoredObject:
+def _pinned(aws: AwsInMemory, bucket: str, key: str, etag: str | None) -> StoredObject:
     stored = aws.objects.get((bucket, key))
     if stored is None:
         raise refused("NoSuchKey", 404)
-    if stored.etag != etag:
+    if etag and stored.etag != etag:
         raise refused("PreconditionFailed", 412)
     return stored
 
