@@ -28,15 +28,20 @@ S3_HOST = "localhost"  # another origin than that of the API, as on AWS
 STRICT_EMULATOR = Path(__file__).with_name("strict_emulator.py")
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 MEMORY_PER_BYTE = 3.2  # of an object: itself, what it arrived in, and what a function reads of it at the time
+EVENT_DELAY_SECONDS = 0.5
+"""Longest delay of an S3 event on its way to a function: two events of one key may change places."""
 START_SECONDS = 300.0  # it takes one or two; a machine with other things to do may take long
 
 
 class Emulator:
     """One ministack process, from construction until `stop`."""
 
-    def __init__(self, log_path: Path, *, port: int | None = None) -> None:
+    def __init__(
+        self, log_path: Path, *, port: int | None = None, event_delay_seconds: float = EVENT_DELAY_SECONDS
+    ) -> None:
         """Start it and wait until it answers. Raises EmulatorError with the end of its log if it fails."""
         self.log_path = log_path
+        self._event_delay_seconds = event_delay_seconds
         self.root_access_key_id = "ROOT" + secrets.token_hex(8).upper()
         self.root_secret_access_key = secrets.token_urlsafe(30)
         with reserved_port(port or 0) as self.port:
@@ -111,6 +116,7 @@ class Emulator:
             "AWS_SECRET_ACCESS_KEY": self.root_secret_access_key,
             "LAMBDA_EXECUTOR": "local",
             "LAMBDA_WARM_TTL_SECONDS": "30",  # idle processes of a burst give their memory back
+            "S3_EVENT_DELAY_SECONDS": str(self._event_delay_seconds),
             "S3_DATA_DIR": str(self.work_folder / "s3"),
             "STATE_DIR": str(self.work_folder / "state"),
             # It tidies the containers of a Docker that it finds; one on this machine is not ours to touch.

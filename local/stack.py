@@ -19,7 +19,7 @@ from local import template as templates
 from local.adapter import comparison, reapply, template_changes
 from local.artefacts import Artefacts
 from local.deployment import STAGE, Aws, Stack
-from local.emulator import REGION, SYSTEM_PATH, Emulator
+from local.emulator import EVENT_DELAY_SECONDS, REGION, SYSTEM_PATH, Emulator
 from local.errors import EmulatorError
 from local.function_logs import FunctionLogs, LineSink
 
@@ -59,6 +59,7 @@ class EmbeddedAws:
         parameters: Mapping[str, str] | None = None,
         *,
         port: int | None = None,
+        event_delay_seconds: float = EVENT_DELAY_SECONDS,
         template: Path = PROJECT / "template.yaml",
         sam_build_folder: Path | None = None,
         state_folder: Path = STATE_FOLDER,
@@ -68,11 +69,12 @@ class EmbeddedAws:
     ) -> None:
         """Nothing starts before `with`.
 
-        `parameters` are the template's. `progress` is called with a sentence at the start of every step, `show_log`
-        with (function, line) for every line that a function logs.
+        `parameters` are the template's. S3's events come up to `event_delay_seconds` late. `progress` is called with a
+        sentence at the start of every step, `show_log` with (function, line) for every line that a function logs.
         """
         self._parameters = dict(parameters or {})
         self._port = port
+        self._event_delay_seconds = event_delay_seconds
         self._template = template
         self._sam_build_folder = sam_build_folder
         self._state_folder = state_folder
@@ -116,7 +118,9 @@ class EmbeddedAws:
 
         self._progress("Starting the embedded AWS")
         log_folder = self._state_folder / "logs"
-        self._emulator = emulator = Emulator(log_folder / "emulator.log", port=self._port)
+        self._emulator = emulator = Emulator(
+            log_folder / "emulator.log", port=self._port, event_delay_seconds=self._event_delay_seconds
+        )
         started.callback(emulator.stop)
         self.admin = Aws(emulator.endpoint_url, REGION, emulator.root_access_key_id, emulator.root_secret_access_key)
 

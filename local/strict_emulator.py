@@ -29,9 +29,6 @@ from ministack.services import s3
 
 Response = tuple[int, dict[str, str], bytes]
 
-EVENT_DELAY_SECONDS = 0.5
-"""Longest delay of an S3 event on its way to a function: two events of one key may change places."""
-
 PIECE_BYTES = 1024 * 1024
 
 AWS_KEY = "alias/aws/s3"
@@ -261,7 +258,7 @@ def _may(action: str, resource: str, headers: Mapping[str, str], query: Mapping[
 
 def late_delivery(arn: str, event_payload: dict[str, Any], bucket_region: str) -> None:
     """S3 events arrive late, and not in the order of what happened."""
-    time.sleep(random.uniform(0, EVENT_DELAY_SECONDS))  # noqa: S311
+    time.sleep(random.uniform(0, float(os.environ["S3_EVENT_DELAY_SECONDS"])))  # noqa: S311
     prompt_delivery(arn, event_payload, bucket_region)
 
 

@@ -96,7 +96,9 @@ def main(arguments: list[str]) -> int:
     artefacts.build(template.load(PROJECT / "template.yaml"), PROJECT, built)
     with (
         tempfile.TemporaryDirectory() as folder,
-        EmbeddedAws(state_folder=Path(folder), sam_build_folder=built, write_stack_file=False) as aws,
+        EmbeddedAws(
+            state_folder=Path(folder), sam_build_folder=built, write_stack_file=False, event_delay_seconds=0.0
+        ) as aws,
     ):
         stack = Stack(aws, ServiceClient(aws.access))
         found = {
