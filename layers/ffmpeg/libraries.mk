@@ -8,7 +8,8 @@ SOXR := $(addprefix sources/libsoxr/src/, soxr.o data-io.o dbesi0.o filter.o cr.
 LAME := $(addprefix sources/lame/libmp3lame/, VbrTag.o bitstream.o encoder.o fft.o gain_analysis.o id3tag.o lame.o \
 	newmdct.o presets.o psymodel.o quantize.o quantize_pvt.o reservoir.o set_get.o tables.o takehiro.o util.o \
 	vbrquantize.o version.o mpglib_interface.o)
-LAME_EXACT_ORDER := $(addprefix sources/lame/libmp3lame/, calc_noise_avx2.o fht_avx2.o spreading_avx2.o vbr_noise_avx2.o)
+LAME_EXACT_ORDER := $(addprefix sources/lame/libmp3lame/, calc_noise_avx2.o fht_avx2.o spreading_avx2.o \
+	subband_avx2.o vbr_noise_avx2.o)
 
 ifeq ($(MACHINE),x86_64)
 SOXR_SSE := $(addprefix sources/libsoxr/src/, cr32s.o pffft32s.o util32s.o)
