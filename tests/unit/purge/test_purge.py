@@ -224,6 +224,40 @@ def test_a_result_that_is_still_there_after_its_deletion_is_not_marked(
     assert cloud.job(job.id).status is Status.CLAIMED
 
 
+def test_an_upload_that_is_still_there_after_its_deletion_is_not_marked(
+    cloud: Cloud, purge: Purge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = stored(cloud, claimed())
+    cloud.upload(job.upload_key)
+    delete_object = clients.s3().delete_object
+
+    def delete_results_only(**named: Any) -> Any:
+        return delete_object(**named) if named["Bucket"] == cloud.result_bucket else {}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(clients.s3(), "delete_object", delete_results_only)
+        assert purge(job.id) == ["0"]
+    assert cloud.job(job.id).status is Status.CLAIMED
+
+    assert purge(job.id) == []
+    assert cloud.job(job.id).status is Status.PURGED
+    assert cloud.upload_keys() == []
+
+
+def test_another_upload_at_the_key_of_a_direct_job_is_none_of_it(cloud: Cloud, purge: Purge) -> None:
+    cloud.upload("any/recording.wav", b"first")
+    upload = cloud.uploads.find("any/recording.wav")
+    assert upload
+    pinned = {"upload_etag": upload.etag, "upload_last_modified": upload.last_modified}
+    job = stored(cloud, direct_job(Status.CLAIMED, purge_at=time.time() - 1, upload_key=upload.key, **pinned))
+    cloud.upload(upload.key, b"second")
+
+    assert purge(job.id) == []
+
+    assert cloud.job(job.id).status is Status.PURGED
+    assert cloud.upload_keys() == [upload.key]
+
+
 @pytest.mark.parametrize("body", ["", "text", "{}", "[]", '{"id": "x"}'], ids=repr)
 def test_a_message_of_somebody_else_fails_and_leaves_the_others_alone(cloud: Cloud, purge: Purge, body: str) -> None:
     job = stored(cloud, claimed())

@@ -166,9 +166,13 @@ class TestAnotherFile:
         assert failed.id != ready.id
 
 
-def test_an_event_that_is_sent_again_after_two_weeks_takes_no_newer_upload_of_the_same_bytes(service: Service) -> None:
+@pytest.mark.parametrize("hours", [0, 6], ids=["at once", "after Lambda's retries"])
+def test_an_event_that_is_sent_again_after_two_weeks_takes_no_newer_upload_of_the_same_bytes(
+    service: Service, hours: int
+) -> None:
+    """So long the queue of failed events keeps it."""
     first = put(service, b"sound", "1")
-    service.now += 14 * 24 * 3600
+    service.now += (14 * 24 + hours) * 3600
     second = put(service, b"sound", "2")
 
     assert error_of(handle(service, first).job) == "upload-replaced"

@@ -25,6 +25,8 @@ from audiojobs.job import Result, Source
 from resample.engine import convert as convert_module
 from resample.engine import progress
 from resample.engine.convert import Converted, convert
+from resample.engine.encode_task import EncodeTask
+from resample.engine.ffmpeg.messages import FfmpegReport
 from resample.engine.streamed_source import StreamedSource
 from resample.formats.containers import AAC, FLAC, MP3, MP4, RIFX, WAV, Container
 from tests.audio import synth
@@ -214,6 +216,48 @@ class TestAFileThatIsNotWhole:
         with pytest.raises(CorruptAudio, match="only a part of it could be decoded"):
             engine.convert(wav())
         assert codes(engine.convert(wav(), allow_partial=True)) == ["corrupt-audio"]
+
+
+class TestSamplesWithUnusedBytes:
+    """ffprobe takes them for narrower ones: the header's block size tells how they are read."""
+
+    @pytest.mark.parametrize(
+        ("tag", "bits", "width", "decoder", "sample_format"),
+        [
+            (1, 16, 1, "pcm_u8", "u8"),
+            (1, 8, 2, "pcm_s16le", "s32"),
+            (1, 24, 4, "pcm_s32le", "s32"),
+            (3, 32, 8, "pcm_f64le", "flt"),
+        ],
+    )
+    def test_have_a_decoder_of_their_own(
+        self,
+        engine: Engine,
+        monkeypatch: pytest.MonkeyPatch,
+        tag: int,
+        bits: int,
+        width: int,
+        decoder: str,
+        sample_format: str,
+    ) -> None:
+        tasks: list[EncodeTask] = []
+        encode = convert_module.encode
+
+        def note(task: EncodeTask, *arguments: Any, **named: Any) -> FfmpegReport:
+            tasks.append(task)
+            return encode(task, *arguments, **named)
+
+        monkeypatch.setattr(convert_module, "encode", note)
+        content = bytearray(wav())
+        content[20:36] = struct.pack("<HHIIHH", tag, 2, 32_000, 32_000 * 2 * width, 2 * width, bits)
+        content[44:] = b"\x40" * (32_256 * 2 * width)
+        content[40:44] = struct.pack("<I", len(content) - 44)
+
+        converted = engine.convert(bytes(content))
+
+        (task,) = tasks
+        assert converted.source.codec == decoder
+        assert (task.probed.decoder, task.probed.sample_format) == (decoder, sample_format)
 
 
 class TestWhatFfprobeSays:

@@ -126,6 +126,13 @@ def test_an_odd_chunk_may_come_without_its_padding() -> None:
     assert (declared.sample_frames, round(declared.left_out_seconds, 3)) == (601, 1.0)
 
 
+def test_an_even_chunk_ends_where_it_says() -> None:
+    """Its last byte, and the name behind it, look like the header of another chunk."""
+    even = wav()[:-1] + b"x"
+
+    assert found(even + chunk(b"LIST", b"INFO") + chunk(b"data", SOUND)) == (FRAMES, False, 1.0)
+
+
 class TestWave64:
     SOUND = Random(2).randbytes(48_000 * 4)  # a second
 

@@ -139,6 +139,20 @@ class TestMusepack:
         assert self.eight(b"\x80" * 60) == NOTHING
 
 
+def dsdiff(name: bytes, content: bytes, *, rate: int = 2_822_400, channels: int = 2) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return name + struct.pack(">Q", len(content)) + content + b"\0" * (len(content) & 1)
+
+    properties = b"SND " + chunk(b"FS  ", struct.pack(">I", rate)) * (rate > 0)
+    properties += chunk(b"CHNL", struct.pack(">H", channels) + b"SLFTSRGT") * (channels > 0)
+    body = b"DSD " + chunk(b"FVER", bytes(4)) + chunk(b"PROP", properties) + chunk(name, content)
+    return b"FRM8" + struct.pack(">Q", len(body)) + body
+
+
+DST_FRAMES = b"FRTE" + struct.pack(">QIH", 6, 150, 75) + bytes(400)
+"""150 frames of DST, 75 of them a second."""
+
+
 class TestDsd:
     def test_sony(self) -> None:
         whole = dsd.dsf(dsd.dsd_tone(0.02, 2_822_400, 1), 2_822_400)
@@ -148,16 +162,8 @@ class TestDsd:
             broken[at] ^= 1
             assert of(bytes(broken), DSF) == NOTHING
 
-    def philips(
-        self, name: bytes, content: bytes, *, rate: int = 2_822_400, channels: int = 2, present: int = 10**9
-    ) -> Declared:
-        def chunk(name: bytes, content: bytes) -> bytes:
-            return name + struct.pack(">Q", len(content)) + content + b"\0" * (len(content) & 1)
-
-        properties = b"SND " + chunk(b"FS  ", struct.pack(">I", rate)) * (rate > 0)
-        properties += chunk(b"CHNL", struct.pack(">H", channels) + b"SLFTSRGT") * (channels > 0)
-        body = b"DSD " + chunk(b"FVER", bytes(4)) + chunk(b"PROP", properties) + chunk(name, content)
-        return of((b"FRM8" + struct.pack(">Q", len(body)) + body)[:present], DSDIFF)
+    def philips(self, name: bytes, content: bytes, *, rate: int = 2_822_400, channels: int = 2) -> Declared:
+        return of(dsdiff(name, content, rate=rate, channels=channels), DSDIFF)
 
     def test_philips(self) -> None:
         assert self.philips(b"DSD ", bytes(1000)) == Declared(500, 352_800, 1)
@@ -167,10 +173,7 @@ class TestDsd:
         assert self.philips(b"COMT", bytes(1000)) == NOTHING
 
     def test_philips_compressed(self) -> None:
-        """DST frames, 75 of them a second."""
-        frames = b"FRTE" + struct.pack(">QIH", 6, 150, 75) + bytes(400)
-
-        assert self.philips(b"DST ", frames) == Declared(2 * 352_800, 352_800, 1)
+        assert self.philips(b"DST ", DST_FRAMES) == Declared(2 * 352_800, 352_800, 1)
         assert self.philips(b"DST ", b"FRTE" + struct.pack(">QIH", 6, 0, 75)) == Declared(None, 352_800, 1)
 
 
@@ -183,6 +186,7 @@ CODED = [
     (b"MPCKSH\x0c\0\0\0\0\x08\x7f\0\0\0SO\x05\x82\x2c" + bytes(300), MUSEPACK_8),
     (dsd.dsf(dsd.dsd_tone(0.02, 2_822_400, 1), 2_822_400), DSF),
     (dsd.dff(dsd.dsd_tone(0.02, 2_822_400, 1), 2_822_400), DSDIFF),
+    (dsdiff(b"DST ", DST_FRAMES), DSDIFF),
     (asf(), ASF),
     (b"\x1a\x45\xdf\xa3\x84" + bytes(4) + b"\x18\x53\x80\x67\x88" + bytes(8), MATROSKA),
 ]

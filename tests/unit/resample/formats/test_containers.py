@@ -184,6 +184,32 @@ def test_id3_tag_in_front(behind: bytes, tag_bytes: int) -> None:
     assert sum(length for _, length in requests) <= 2 * HEAD_BYTES
 
 
+@pytest.mark.parametrize(
+    ("tag_bytes", "reads"),
+    [
+        (100, 1),
+        (HEAD_BYTES * 3 // 4 - 10, 1),
+        (HEAD_BYTES * 3 // 4 - 9, 2),
+        (HEAD_BYTES, 2),
+    ],
+    ids=["short", "a quarter is left", "less is left", "long"],
+)
+def test_only_a_long_tag_needs_a_second_read(tag_bytes: int, reads: int) -> None:
+    content = id3v2(tag_bytes) + MPEG_FRAME * 1000
+    requests: list[tuple[int, int]] = []
+
+    assert identify(reader(content, requests), len(content)).audio_offset == 10 + tag_bytes
+    assert requests == [(0, HEAD_BYTES), (10 + tag_bytes, HEAD_BYTES)][:reads]
+
+
+def test_a_short_file_with_a_tag_is_read_once() -> None:
+    content = id3v2(1000) + MPEG_FRAME * 5
+    requests: list[tuple[int, int]] = []
+
+    assert identify(reader(content, requests), len(content)).name == "mp3"
+    assert requests == [(0, HEAD_BYTES)]
+
+
 def test_several_id3_tags() -> None:
     content = id3v2(100) + id3v2(200_000) + id3v2(50) + MPEG_FRAME * 10
 

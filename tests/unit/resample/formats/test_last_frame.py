@@ -21,10 +21,16 @@ def adts_frame(length: int = 100) -> bytes:
 
 
 def flac_frame(
-    number: bytes = b"\x05", *, block_size: int = 4, rate: int = 9, behind: bytes = b"", body: int = 40
+    number: bytes = b"\x05",
+    *,
+    strategy: int = 0,
+    block_size: int = 4,
+    rate: int = 9,
+    behind: bytes = b"",
+    body: int = 40,
 ) -> bytes:
     """RFC 9639, section 9: ``number`` is coded as in UTF-8; block size and rate may stand ``behind`` it."""
-    header = bytes((0xFF, 0xF8, block_size << 4 | rate, 0x10)) + number + behind
+    header = bytes((0xFF, 0xF8 | strategy, block_size << 4 | rate, 0x10)) + number + behind
     header += bytes([crc(header, 8, 0x07)])
     frame = header + bytes(range(100, 100 + body))
     return frame + crc(frame, 16, 0x8005).to_bytes(2, "big")
@@ -75,6 +81,7 @@ def test_noise_and_nothing(container: Container, content: bytes) -> None:
     "last",
     [
         flac_frame(),
+        flac_frame(strategy=1),
         flac_frame(b"\xc2\x80"),
         flac_frame(b"\xe1\x80\x80"),
         flac_frame(b"\xf1\x80\x80\x80"),
@@ -89,6 +96,7 @@ def test_noise_and_nothing(container: Container, content: bytes) -> None:
     ],
     ids=[
         "number of 1 byte",
+        "of a sample, as block sizes vary",
         "of 2",
         "of 3",
         "of 4",
@@ -121,13 +129,14 @@ def test_a_flac_header_with_no_sound_behind_it_is_no_frame() -> None:
         b"\xfe" + flac_frame()[1:],
         b"\xff\xfa" + flac_frame()[2:],
         flac_frame(b"\xff"),
+        flac_frame(b"\xff" + b"\x80" * 7),
         flac_frame(b"\x80"),
         flac_frame(b"\xbf"),
         flac_frame(block_size=0),
         flac_frame(rate=15),
         flac_frame()[:5] + b"\0" + flac_frame()[6:],
     ],
-    ids=["none", "cut", "no sync", "no sync, either", "7 bits", "continued", "both", "no size", "no rate", "checksum"],
+    ids=["none", "cut", "no sync", "no sync, either", "7 bits", "8 bytes", "continued", "both", "no size", "no rate", "checksum"],
 )
 def test_what_is_no_flac_header(header: bytes) -> None:
     assert flac_header_bytes(header) is None
@@ -135,6 +144,7 @@ def test_what_is_no_flac_header(header: bytes) -> None:
 
 def test_a_flac_header_is_as_long_as_it_is() -> None:
     assert flac_header_bytes(flac_frame()) == 6
+    assert flac_header_bytes(flac_frame()[:6]) == 6, "and nothing need stand behind it"
     assert flac_header_bytes(flac_frame(block_size=7, rate=13, behind=b"abcd")) == 10
 
 

@@ -45,6 +45,12 @@ def test_bytes_behind_the_last_page_are_none_of_it() -> None:
     assert of(stream(VORBIS) + b"TAG" + bytes(125), OGG) == Declared()
 
 
+def test_the_last_page_may_be_the_only_one() -> None:
+    only = page(VORBIS, flags=2)
+
+    assert of(only[:-1], OGG).missing_bytes == 1
+
+
 def test_no_page_at_all() -> None:
     assert of(b"\x11" * 1000, OGG) == NOTHING
 

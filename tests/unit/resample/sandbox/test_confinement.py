@@ -81,6 +81,45 @@ def test_each_call_of_the_list_is_refused(name: str) -> None:
     assert outcome(script) == (0, f"-1 {errno.EPERM}")
 
 
+on_x86_64 = pytest.mark.skipif(os.uname().machine != "x86_64", reason="other processors have one way in")
+
+
+@on_x86_64
+@pytest.mark.parametrize("number", [0, 39, 41, 0x3FFFFFFF], ids=["read", "getpid", "socket", "none"])
+def test_no_call_of_the_x32_interface_passes(number: int) -> None:
+    """Which has the same architecture and other numbers: 0x40000000 and above."""
+    script = (
+        "import ctypes\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        f"print(libc.syscall({0x40000000 | number}, 0, 0, 0, 0, 0, 0), ctypes.get_errno())"
+    )
+
+    assert outcome(script) == (0, f"-1 {errno.EPERM}")
+
+
+def test_a_call_that_nobody_knows_is_left_to_the_kernel() -> None:
+    script = (
+        "import ctypes\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        f"print(libc.syscall({0x3FFFFFFF}, 0, 0, 0, 0, 0, 0), ctypes.get_errno())"
+    )
+
+    assert outcome(script) == (0, f"-1 {errno.ENOSYS}")
+
+
+@on_x86_64
+def test_a_call_of_another_architecture_ends_the_program() -> None:
+    """``int 0x80`` is i386's, where ``socket`` has another number: 359."""
+    script = (
+        "import ctypes, mmap\n"
+        "code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)\n"
+        "code.write(bytes.fromhex('b867010000cd80c3'))  # mov eax, 359; int 0x80; ret\n"
+        "print(ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))())"
+    )
+
+    assert outcome(script) == (-signal.SIGSYS, "")
+
+
 def test_calls_have_the_numbers_of_the_kernels_headers() -> None:
     headers = {
         "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),

@@ -110,6 +110,18 @@ def test_channels_up_to_64_are_taken() -> None:
         read_answer({"streams": [{**STREAM, "channels": 65}]}, WAV)
 
 
+@pytest.mark.parametrize(
+    ("codec", "end"),
+    [("cook", "is not supported (cook)."), *((name, "is not supported.") for name in ("unknown", "none", "a b", ""))],
+    ids=["known by name", "unknown", "none", "no name", "empty"],
+)
+def test_a_codec_that_is_not_supported_is_named_if_it_has_a_name(codec: str, end: str) -> None:
+    with pytest.raises(UnsupportedFormat) as caught:
+        read_answer({"streams": [{**STREAM, "codec_name": codec}]}, MP4)
+
+    assert caught.value.detail == f"The codec of the sound in this mp4 file {end}"
+
+
 @pytest.mark.parametrize("start_time", ["10.0", "11.0"])
 def test_a_broadcast_that_begins_behind_its_end_has_no_length(start_time: str) -> None:
     stream = {**STREAM, "codec_name": "opus", "start_time": start_time, "duration": "10.0"}

@@ -196,6 +196,16 @@ def test_frames_that_were_written_are_forgotten_and_content_stays_readable() -> 
     assert encoded.end == 1001
 
 
+@pytest.mark.parametrize("missing", [0, 1, 575, 576 - 3])
+def test_an_mpeg_frame_that_is_cut_off_is_none_yet(missing: int) -> None:
+    laid = lay([Sound(900, index) for index in range(5)])
+
+    encoded = stream(0, laid[: len(laid) - missing])
+
+    assert encoded.is_whole is (missing == 0)
+    assert encoded.end == (5 if missing == 0 else 4)
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [

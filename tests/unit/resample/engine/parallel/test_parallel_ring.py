@@ -233,6 +233,18 @@ class TestTheHead:
         with pytest.raises(ParallelEncodingFailed):
             encode(pcm(300), head=lambda: next(heads, b""))
 
+    @pytest.mark.parametrize("change", [-1, 1], ids=["shorter", "longer"])
+    def test_has_another_length_at_the_end(self, encode: Encode, change: int) -> None:
+        """By a byte of its tags: the music would not begin behind it."""
+        other = bytearray(template()[:140] + bytes(max(0, change)) + template()[140:])
+        other[9] += change
+        if change < 0:
+            del other[139]
+        heads = iter([template()])
+
+        with pytest.raises(ParallelEncodingFailed, match="no Xing/Info tag"):
+            encode(pcm(300), head=lambda: next(heads, bytes(other)))
+
 
 @pytest.mark.parametrize(
     "script",
@@ -299,6 +311,28 @@ def test_no_encoder_starts_behind_what_was_written(settings: EncoderSettings, mo
         )
 
     assert numbers(mp3.getvalue()[len(template()) :]) == AS_ONE_ENCODER
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_sleeps_while_there_is_nothing_to_do(
+    settings: EncoderSettings, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """A decoder that is slower than the encoders needs the processor itself. The PCM stops for a second."""
+    slept: list[float] = []
+    sleep = time.sleep
+
+    def note(seconds: float) -> None:
+        slept.append(seconds)
+        sleep(seconds)
+
+    content = pcm(60)
+    with piped(content[: len(content) // 2], content[len(content) // 2 :]) as pipe:
+        monkeypatch.setattr(ring.time, "sleep", note)
+        encode_in_parallel(
+            pipe, settings, io.BytesIO(), head=template, workers=workers, deadline=time.monotonic() + 300
+        )
+
+    assert any(0 < seconds < 0.1 for seconds in slept)
 
 
 def test_no_encoder_at_all(encode: Encode, settings: EncoderSettings) -> None:
