@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 
@@ -22,12 +22,14 @@ class Coverage:
     def tests_of(self, file: str, changed: range) -> list[str]:
         """Tests that run these lines, those first that run least else.
 
-        No test runs what runs when a module is imported: there it is those that run the function whose head it is or
-        a line that has the name, then those of files that import the module, and then those that run anything of it.
+        No test runs what runs when a module is imported: there it is those of the module's own test file, those that
+        run the function whose head it is or a line that has the name, then those of files that import the module, and
+        then those that run anything of it. What is cached runs in the first of all tests that need it: so there, too.
         """
         found = self._in_order(self._tests_of_lines(file, changed))
-        if not found:
-            found = self._in_order(self._tests_of_users(file, changed.start))
+        if not found or self._is_cached(file, changed.start):
+            found += self._in_order([self._tests_of_own_file(file)])
+            found += self._in_order(self._tests_of_users(file, changed.start))
             found += self._in_order([self._tests_of_importers(file)])
             found += self._in_order(self.lines.get(file, {}).values())
         return list(dict.fromkeys(found))
@@ -55,12 +57,23 @@ class Coverage:
         return (by_line.get(str(line), ()) for line in lines)
 
     def _tests_of_users(self, file: str, line: int) -> Iterator[Sequence[str]]:
-        for statement in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
+        for statement in ast.walk(_tree(file)):
             if isinstance(statement, ast.stmt) and line in _lines(statement):
                 if isinstance(statement, ast.FunctionDef):
                     yield from self._tests_of_lines(file, _lines(statement))
                 for name in _assigned(statement):
                     yield from self._tests_of_name(name)
+
+    def _is_cached(self, file: str, line: int) -> bool:
+        return any(
+            "cache" in ast.unparse(decorator)
+            for function in _functions(file, line)
+            for decorator in function.decorator_list
+        )
+
+    def _tests_of_own_file(self, file: str) -> list[str]:
+        name = f"/test_{Path(file).stem}.py::"
+        return [test for test in self.seconds if name in test]
 
     def _tests_of_importers(self, file: str) -> list[str]:
         package, module = Path(file).with_suffix("").parts[-2:]
@@ -81,6 +94,21 @@ class Coverage:
             for number, text in enumerate(Path(file).read_text(encoding="utf-8").splitlines(), 1):
                 if used.search(text):
                     yield by_line.get(str(number), ())
+                    for function in _functions(file, number):
+                        if number < function.body[0].lineno:  # in its head, which runs at import
+                            yield from self._tests_of_lines(file, _lines(function))
+
+
+@cache
+def _tree(file: str) -> ast.Module:
+    return ast.parse(Path(file).read_text(encoding="utf-8"))
+
+
+def _functions(file: str, line: int) -> Iterator[ast.FunctionDef]:
+    """Those in which a line stands."""
+    for statement in ast.walk(_tree(file)):
+        if isinstance(statement, ast.FunctionDef) and line in _lines(statement):
+            yield statement
 
 
 def _lines(statement: ast.stmt) -> range:
