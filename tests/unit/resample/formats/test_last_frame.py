@@ -136,7 +136,19 @@ def test_a_flac_header_with_no_sound_behind_it_is_no_frame() -> None:
         flac_frame(rate=15),
         flac_frame()[:5] + b"\0" + flac_frame()[6:],
     ],
-    ids=["none", "cut", "no sync", "no sync, either", "7 bits", "8 bytes", "continued", "both", "no size", "no rate", "checksum"],
+    ids=[
+        "none",
+        "cut",
+        "no sync",
+        "no sync, either",
+        "7 bits",
+        "8 bytes",
+        "continued",
+        "both",
+        "no size",
+        "no rate",
+        "checksum",
+    ],
 )
 def test_what_is_no_flac_header(header: bytes) -> None:
     assert flac_header_bytes(header) is None
