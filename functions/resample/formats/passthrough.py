@@ -190,8 +190,6 @@ def _agrees(tag: InfoTag | VbriTag, audio_bytes: int, size_bytes: int) -> bool:
     Shorter than declared: truncated. Longer: something was appended.
     """
     declared = tag.size_bytes
-    if tag.mpeg_frames is not None and not 24 * tag.mpeg_frames <= audio_bytes <= 1441 * (tag.mpeg_frames + 1):
-        return False
     if not declared:
         return tag.mpeg_frames is not None
     return abs(audio_bytes - declared) <= _MAX_MPEG_FRAME_BYTES or declared == size_bytes
@@ -202,7 +200,7 @@ def _counts_what_is_there(tag: InfoTag | VbriTag, audio: Sequence[MpegFrame], au
 
     At a constant bit rate that is exact; at a variable one it finds tags of which half is true.
     """
-    if not tag.mpeg_frames:
+    if tag.mpeg_frames is None:
         return True
     lengths = [mpeg_frame.length_bytes for mpeg_frame in audio]
     count = audio_bytes * len(lengths) / sum(lengths)

@@ -25,6 +25,7 @@ from audiojobs.job import Result, Source
 from resample.engine import convert as convert_module
 from resample.engine import progress
 from resample.engine.convert import Converted, convert
+from resample.engine.encode import encode
 from resample.engine.encode_task import EncodeTask
 from resample.engine.ffmpeg.messages import FfmpegReport
 from resample.engine.streamed_source import StreamedSource
@@ -241,7 +242,6 @@ class TestSamplesWithUnusedBytes:
         sample_format: str,
     ) -> None:
         tasks: list[EncodeTask] = []
-        encode = convert_module.encode
 
         def note(task: EncodeTask, *arguments: Any, **named: Any) -> FfmpegReport:
             tasks.append(task)

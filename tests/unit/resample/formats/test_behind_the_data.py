@@ -143,6 +143,7 @@ class TestWave64:
         tail = bytes.fromhex("f3acd3118cd100c04f8edb8a")
         for behind in (b"", b"junk" + tail + struct.pack("<Q", 24 + 8000) + self.SOUND[:8000]):
             assert (self.declared(behind).sample_frames, self.declared(behind).left_out_seconds) == (1000, 0.0)
+            assert self.declared(behind).missing_bytes == 0
 
     @pytest.mark.parametrize(("seconds", "left_out"), [(1.0, 1.0), (0.2, 0.2), (0.049, 0.0)])
     def test_sound(self, seconds: float, left_out: float) -> None:

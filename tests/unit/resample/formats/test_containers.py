@@ -158,6 +158,25 @@ def test_refused_with_a_sentence_that_says_what_it_is(content: bytes, words: str
     assert caught.value.detail.endswith(".")
 
 
+@pytest.mark.parametrize("character", ["é", "€", "🎵"], ids=["2 bytes", "3 bytes", "4 bytes"])
+@pytest.mark.parametrize("shift", range(4))
+def test_text_is_text_wherever_the_part_ends_that_is_looked_at(character: str, shift: int) -> None:
+    text = ("x" * shift + character * 3000).encode()
+
+    with pytest.raises(UnsupportedFormat, match="a text file"):
+        of(text)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["café ".encode("latin-1") * 2000, b"x" * 4090 + b"\xe9" + b"x" * 100, "words, and an é".encode()[:-1]],
+    ids=["Latin-1", "a wrong byte near the end", "cut at the end of the file"],
+)
+def test_what_is_no_utf8_is_no_text(content: bytes) -> None:
+    with pytest.raises(UnsupportedFormat, match="not in a supported audio format"):
+        of(content)
+
+
 def test_empty() -> None:
     with pytest.raises(NoAudio, match="The file is empty"):
         of(b"")
@@ -214,6 +233,13 @@ def test_several_id3_tags() -> None:
     content = id3v2(100) + id3v2(200_000) + id3v2(50) + MPEG_FRAME * 10
 
     assert of(content).audio_offset == 200_180
+
+
+@pytest.mark.parametrize("first", [100, HEAD_BYTES, 200_000])
+def test_a_header_behind_several_tags_has_no_junk_in_front(first: int) -> None:
+    container = of(id3v2(first) + id3v2(50) + id3v2(70) + b"fLaC\0\0\0\x22" + bytes(HEAD_BYTES))
+
+    assert (container.name, container.audio_offset, container.junk_bytes) == ("flac", first + 150, 0)
 
 
 def test_id3_tag_and_nothing_else() -> None:

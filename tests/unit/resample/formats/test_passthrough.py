@@ -160,6 +160,7 @@ def test_a_tag_with_an_impossible_number_of_frames() -> None:
 
     assert decide(info_frame(3, len(audio) + 576) + audio) is None
     assert decide(info_frame(1_000_000, len(audio) + 576) + audio) is None
+    assert decide(info_frame(0, len(audio) + 576) + audio) is None
 
 
 @pytest.mark.parametrize("position", [5, 500, 1500, 2995])

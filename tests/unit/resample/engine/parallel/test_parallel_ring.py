@@ -327,7 +327,7 @@ def test_it_sleeps_while_there_is_nothing_to_do(
 
     content = pcm(60)
     with piped(content[: len(content) // 2], content[len(content) // 2 :]) as pipe:
-        monkeypatch.setattr(ring.time, "sleep", note)
+        monkeypatch.setattr(time, "sleep", note)
         encode_in_parallel(
             pipe, settings, io.BytesIO(), head=template, workers=workers, deadline=time.monotonic() + 300
         )
