@@ -73,6 +73,17 @@ def test_wav_of_length_zero() -> None:
     assert of(wav_bytes([0.0] * 600, declared_bytes=0, riff_bytes=36), WAV) == Declared(600, 44_100, is_sequential=True)
 
 
+@pytest.mark.parametrize("start", [0, 255])
+@pytest.mark.parametrize(("off", "is_meant"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
+def test_wav_of_length_zero_is_meant_if_the_size_of_the_file_is_true(start: int, off: int, is_meant: bool) -> None:
+    """To the byte of padding."""
+    content = wav_bytes([0.0] * 600, declared_bytes=0, riff_bytes=1236 + off)
+
+    declared = of(bytes(start) + content, replace(WAV, audio_offset=start))
+
+    assert declared.sample_frames == (0 if is_meant else 600)
+
+
 def test_wav_whose_writer_counted_the_header() -> None:
     assert of(wav_bytes([0.0] * 600, declared_bytes=1244), WAV) == Declared(600, 44_100, is_sequential=True)
 

@@ -250,13 +250,19 @@ def test_written_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
 
-def test_the_disk_is_not_filled_to_the_brim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = 20 << 20
+@pytest.mark.parametrize(
+    ("free", "most"),
+    [(20 << 20, 4 << 20), (16 << 20, 0), (1 << 20, 0), (10 << 30, (10 << 30) - (16 << 20)), (1 << 40, 10 << 30)],
+    ids=["16 MB are left free", "nothing", "full", "10 GB", "more than Lambda's disk"],
+)
+def test_the_disk_is_not_filled_to_the_brim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, most: int
+) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free}))
 
     script = "import resource; print(resource.getrlimit(resource.RLIMIT_FSIZE))"
 
-    assert outcome(script, tmp_path) == (0, str((4 << 20, 4 << 20)))
+    assert outcome(script, tmp_path) == (0, str((most, most)))
 
 
 def test_nothing_can_be_written_without_a_folder(tmp_path: Path) -> None:
@@ -276,6 +282,17 @@ def test_computing_ends_soon_after_the_deadline_even_if_nobody_is_left_to_end_it
 
     assert status in (-signal.SIGXCPU, -signal.SIGKILL)
     assert outcome(limit, deadline=time.monotonic()) == (0, "(1, 1)")
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(99.5, 602), (-5.0, 2)], ids=["to come", "over"])
+def test_computing_may_take_all_processors_until_the_deadline_and_two_seconds(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, most: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    limit = "from resource import *; print(getrlimit(RLIMIT_CPU))"
+
+    assert outcome(limit, deadline=time.monotonic() + seconds) == (0, f"({most}, {most})")
+    assert outcome(limit) == (0, "(-1, -1)"), "without a deadline"
 
 
 def test_descriptors_and_core_dumps() -> None:

@@ -65,6 +65,29 @@ def test_of_a_line_the_beginning_is_kept(tmp_path: Path, end: str) -> None:
     assert finished.last_lines == ("x" * 1000,)
 
 
+@pytest.mark.parametrize("end", ["", "\n"], ids=["without an end", "whole"])
+def test_the_last_twenty_lines_are_kept(tmp_path: Path, end: str) -> None:
+    script = f"import sys; sys.stderr.write('\\n'.join(map(str, range(50))) + {end!r})"
+
+    finished = run(python(script), folder=tmp_path, deadline=far_away(), on_output=ignore)
+
+    assert finished.last_lines == tuple(map(str, range(30, 50)))
+
+
+def test_a_line_that_comes_in_pieces_is_one(tmp_path: Path) -> None:
+    script = "import os, time\nfor piece in (b'on', b'e\\nt', b'wo'): os.write(2, piece); time.sleep(0.1)"
+
+    finished = run(python(script), folder=tmp_path, deadline=far_away(), on_output=ignore)
+
+    assert finished.last_lines == ("one", "two")
+
+
+def test_what_is_no_text_is_replaced(tmp_path: Path) -> None:
+    script = r"import os; os.write(2, b'a \xff b\n')"
+
+    assert run(python(script), folder=tmp_path, deadline=far_away(), on_output=ignore).last_lines == ("a \ufffd b",)
+
+
 @pytest.mark.parametrize("close", ["pass", "import os; os.close(1); os.close(2)"], ids=["talking", "silent"])
 def test_the_deadline(tmp_path: Path, close: str) -> None:
     asleep = python(f"{close}; import time; time.sleep(3600)")
