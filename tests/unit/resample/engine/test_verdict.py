@@ -147,6 +147,17 @@ class TestCutBetweenFrames:
 
         assert warning.code == "shorter-than-declared"
         assert "declares 10.000 seconds of sound; the file holds 2.500" in warning.detail
+        assert warning.declared_seconds == 10.0
+
+    def test_its_owner_is_told_milliseconds(self) -> None:
+        third = Declared(sample_frames=16_000, sample_rate=48_000)
+
+        assert cut_warning(third, RESULT).declared_seconds == 0.333
+        assert truncated(third).declared_seconds == truncated(third, RESULT).declared_seconds == 0.333
+
+    def test_its_owner_is_told_no_length_that_the_file_does_not_tell(self) -> None:
+        assert cut_warning(NOTHING, RESULT).declared_seconds is None
+        assert truncated(NOTHING).declared_seconds is None
 
 
 class TestDamage:

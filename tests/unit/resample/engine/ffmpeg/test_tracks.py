@@ -65,3 +65,42 @@ ONE_OF_SEVERAL = ["one-of-several-tracks"]
 )
 def test_the_choice(tracks: list[dict[str, Any]], expected: tuple[int | None, tuple[int, ...], list[str]]) -> None:
     assert _chosen(*tracks) == expected
+
+
+@pytest.mark.parametrize(
+    ("tracks", "words"),
+    [
+        ([_track(1), _track(2)], "has 2 audio tracks; track 1 was converted"),
+        ([_track(1), _track(2), _track(3, **DEFAULT)], "has 3 audio tracks; track 3 was converted"),
+        ([_track(1, channels=1), _track(2, channels=1), _track(3, channels=1)], "has 3 mono tracks of one recording"),
+    ],
+)
+def test_what_was_chosen_is_told(tracks: list[dict[str, Any]], words: str) -> None:
+    choice = choose_track([VIDEO, *tracks], is_decodable=lambda _: True)
+
+    assert choice is not None
+    (warning,) = choice.warnings
+    assert words in warning.detail
+
+
+@pytest.mark.parametrize(
+    "name", ["comment", "hearing_impaired", "visual_impaired", "karaoke", "clean_effects", "dub", "lyrics"]
+)
+def test_tracks_for_some_come_last(name: str) -> None:
+    assert _chosen(_track(1, disposition={name: 1}), _track(2), _track(3))[0] == 2
+    assert _chosen(_track(1, disposition={name: 0}), _track(2), _track(3))[0] is None
+
+
+def test_tracks_that_tell_less_than_they_should() -> None:
+    nameless = {name: value for name, value in _track(1, channels=1).items() if name != "index"}
+
+    assert _chosen(nameless, nameless) == (None, (), ONE_OF_SEVERAL), "nobody could say which to merge"
+    assert _chosen(_track(1, "tak"), {**nameless, "channels": 2}) == (None, (), ONE_OF_SEVERAL)
+    assert _chosen(_track(1, channels=None), _track(2)) == (2, (), ONE_OF_SEVERAL)
+    assert _chosen(_track(1, disposition="none", tags="none"), _track(2)) == (None, (), ONE_OF_SEVERAL)
+    assert _chosen(*[_track(index, channels=1, tags="none") for index in (1, 2)])[1] == (1, 2)
+
+
+def test_a_file_without_sound_has_no_choice() -> None:
+    assert choose_track([VIDEO], is_decodable=lambda _: True) is None
+    assert choose_track([], is_decodable=lambda _: True) is None
