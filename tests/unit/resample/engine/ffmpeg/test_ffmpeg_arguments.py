@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,15 @@ import pytest
 
 from audiojobs.conversion import Conversion
 from audiojobs.errors import CorruptAudio, NoAudio, UnsupportedFormat
-from resample.engine.ffmpeg.arguments import encode_command, filter_chain, lame_scale, metadata_arguments
+from resample.engine.ffmpeg.arguments import (
+    beginning_command,
+    decode_command,
+    encode_command,
+    filter_chain,
+    lame_scale,
+    measure_command,
+    metadata_arguments,
+)
 from resample.engine.ffmpeg.probe import read_answer
 from resample.engine.ffmpeg.probe_result import ProbeResult
 from resample.formats.containers import FLAC, MP4, OGG, RIFX, WAV
@@ -36,6 +45,117 @@ def test_the_whole_command() -> None:
         " -codec:a libmp3lame -b:a 192000"
         " -f mp3 -y file:/tmp/out.mp3"
     )
+
+
+def arguments_of(words: list[str], *names: str) -> list[list[str]]:
+    """What follows each of these options."""
+    return [[word for option, word in pairwise(words) if option == name] for name in names]
+
+
+def test_parallel_encoding_gets_floats_through_a_pipe_and_the_head_from_half_a_second() -> None:
+    loud = Conversion(bit_rate=320_000)
+
+    words = decode_command("ffmpeg", None, WAV, STEREO, loud, pcm=7, head=Path("/tmp/head.mp3"))
+
+    assert " ".join(words) == (
+        "ffmpeg -hide_banner -nostdin -nostats -loglevel level+verbose -max_error_rate 1"
+        " -threads 1 -max_size 65536 -max_probe_packets 1"
+        " -protocol_whitelist file,pipe -format_whitelist wav -f wav -i pipe:0"
+        f" -map 0:a:0 -filter:a {chain()} -codec:a pcm_f32le -f f32le pipe:7"
+        f" -map 0:a:0 -filter:a {chain()} -t 0.5 -flush_packets 1"
+        " -map_metadata:g -1 -map_chapters 0 -id3v2_version 3 -codec:a libmp3lame -b:a 320000"
+        " -f mp3 -y file:/tmp/head.mp3"
+    )
+
+
+CLIPPED = "volume=0.25:precision=float,aformat=sample_fmts=s32p"
+STATISTICS = "measure_perchannel=none:measure_overall=Peak_level+RMS_level"
+
+
+@pytest.mark.parametrize(
+    ("sample_format", "sample_gain", "before"),
+    [
+        ("s16", 1, "aformat=sample_fmts=fltp,volume=1.000000000:precision=float"),
+        ("s32", 256, "aformat=sample_fmts=fltp,volume=256.000000000:precision=float"),
+        (
+            "fltp",
+            1,
+            f"{CLIPPED},aformat=sample_fmts=fltp,volume=4.000000000:precision=float",
+        ),
+    ],
+    ids=["whole numbers", "at the lower end", "floats"],
+)
+def test_a_mix_is_measured_as_it_is_made(sample_format: str, sample_gain: int, before: str) -> None:
+    """At its own level, whatever the samples are, and turned down by nothing."""
+    surround = replace(
+        STEREO, channels=6, channel_layout="5.1", sample_format=sample_format, sample_gain=sample_gain, codec="flac"
+    )
+
+    words = measure_command("ffmpeg", Path("/x"), FLAC, surround, Conversion())
+
+    assert " ".join(words[:8]) == "ffmpeg -hide_banner -nostdin -nostats -loglevel level+info -max_error_rate 1"
+    mix = "aresample=out_sample_fmt=fltp:out_chlayout=stereo:rematrix_maxval=1000"
+    filters = f"{before},astats@before={STATISTICS},{mix},astats@after={STATISTICS}"
+    assert arguments_of(words, "-map", "-filter:a", "-f", "-threads") == [
+        ["0:a:0"],
+        [filters],
+        ["flac", "null"],
+        ["1"],
+    ]
+
+
+def test_a_mix_of_unknown_loudspeakers_is_measured_behind_it() -> None:
+    words = measure_command("ffmpeg", Path("/x"), FLAC, STEREO, Conversion(channels=1))
+
+    ((filters,),) = arguments_of(words, "-filter:a")
+    assert "pan=mono|c0=0.5*c0+0.5*c1,aresample=out_sample_fmt=fltp:out_chlayout=mono,astats@after" in filters
+
+
+def test_a_beginning_is_decoded_bit_by_bit() -> None:
+    words = beginning_command("ffmpeg", Path("/x"), FLAC, replace(STEREO, codec="flac"), seconds=1.5)
+
+    assert " ".join(words).endswith(" -i file:/x -map 0:a:0 -t 1.5 -codec:a pcm_s32le -f s32le pipe:1")
+    assert "-filter:a" not in words
+
+
+@pytest.mark.parametrize(("stream_index", "track"), [(None, "0:a:0"), (0, "0:0"), (3, "0:3")])
+def test_the_chosen_track_is_converted(stream_index: int | None, track: str) -> None:
+    probed = replace(STEREO, stream_index=stream_index)
+
+    for words in (
+        encode_command("f", Path("/x"), MP4, probed, Conversion(), Path("/y")),
+        measure_command("f", Path("/x"), MP4, probed, Conversion()),
+        beginning_command("f", Path("/x"), MP4, probed, seconds=1.0),
+    ):
+        assert arguments_of(words, "-map") == [[track]]
+
+
+def test_a_size_that_is_stale_is_not_believed() -> None:
+    stale = encode_command("f", Path("/x"), WAV, replace(STEREO, is_size_stale=True), Conversion(), Path("/y"))
+
+    at = stale.index("-ignore_length")
+    assert stale[at + 1] == "1"
+    assert at < stale.index("-i")
+    assert "-ignore_length" not in encode_command("f", Path("/x"), WAV, STEREO, Conversion(), Path("/y"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted", "gain"),
+    [
+        ({"mix_gain": 0.5}, Conversion(bit_rate=320_000), "0.500000000"),
+        ({"sample_gain": 256}, Conversion(bit_rate=320_000), "256.000000000"),
+        ({"mix_gain": 0.5, "sample_gain": 256}, Conversion(bit_rate=320_000), "128.000000000"),
+        ({"mix_gain": 0.5, "sample_format": "fltp"}, Conversion(bit_rate=320_000), "2.000000000"),
+        ({"mix_gain": 0.5}, Conversion(), f"{0.5 / 0.97:.9f}"),
+        ({"mix_gain": 0.25, "sample_format": "fltp"}, Conversion(bit_rate=320_000), None),
+    ],
+    ids=["a loud mix", "low samples", "both", "floats", "of LAME", "as it is"],
+)
+def test_all_gains_are_one(changes: dict[str, Any], wanted: Conversion, gain: str | None) -> None:
+    filters = chain(wanted=wanted, **changes).split(",")
+
+    volumes = [found for found in filters if found.startswith("volume=") and found != "volume=0.25:precision=float"]
+    assert volumes == ([f"volume={gain}:precision=float"] if gain else [])
 
 
 def test_mono_tracks_of_one_recording_are_merged_before_they_are_converted() -> None:
