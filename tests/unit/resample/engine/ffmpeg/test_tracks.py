@@ -96,7 +96,7 @@ def test_tracks_that_tell_less_than_they_should() -> None:
 
     assert _chosen(nameless, nameless) == (None, (), ONE_OF_SEVERAL), "nobody could say which to merge"
     assert _chosen(_track(1, "tak"), {**nameless, "channels": 2}) == (None, (), ONE_OF_SEVERAL)
-    assert _chosen(_track(1, channels=None), _track(2)) == (2, (), ONE_OF_SEVERAL)
+    assert _chosen({**_track(1), "channels": None}, _track(2)) == (2, (), ONE_OF_SEVERAL)
     assert _chosen(_track(1, disposition="none", tags="none"), _track(2)) == (None, (), ONE_OF_SEVERAL)
     assert _chosen(*[_track(index, channels=1, tags="none") for index in (1, 2)])[1] == (1, 2)
 

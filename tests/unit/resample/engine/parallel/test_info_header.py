@@ -75,7 +75,20 @@ def test_a_file_without_a_tag_is_no_head() -> None:
     assert Head.parse(b"") is None
 
 
-@pytest.mark.parametrize("sample_frames", [10 * 1152, 10 * 1152 - 576 - 4096])
+@pytest.mark.parametrize("padding", [0, 4095], ids=["none", "12 bits"])
+def test_the_padding_is_as_long_as_its_field(padding: int) -> None:
+    head = Head.parse(template())
+    assert head is not None
+
+    written = head.finished(music(10), 10 * 1152 - 576 - padding)
+
+    tag = parse_info_tag(written, next(iterate_mpeg_frames(written, len(ID3V2))))
+    assert tag is not None
+    assert tag.lame is not None
+    assert (tag.lame.delay, tag.lame.padding) == (576, padding)
+
+
+@pytest.mark.parametrize("sample_frames", [10 * 1152, 10 * 1152 - 576 + 1, 10 * 1152 - 576 - 4096])
 def test_a_length_that_the_frames_cannot_have_is_an_error(sample_frames: int) -> None:
     head = Head.parse(template())
     assert head is not None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from resample.engine.parallel.failure import ParallelEncodingFailed
 from resample.engine.parallel.join import AGREEMENT_FRAMES, SILENT_AGREEMENT_FRAMES, Join, last_frames
-from resample.engine.parallel.mpeg_stream import EncodedStream, Expected
+from resample.engine.parallel.mpeg_stream import RESERVOIR_FRAMES, EncodedStream, Expected
 
 BIT_RATES = {9: 128_000, 13: 256_000, 14: 320_000}
 SIDE_INFO_BYTES = 17
@@ -189,7 +189,7 @@ def test_frames_that_were_written_are_forgotten_and_content_stays_readable() -> 
 
     encoded.forget(900)
 
-    assert 0 < encoded.kept < 900
+    assert 0 < encoded.kept <= 900 - RESERVOIR_FRAMES
     assert encoded.content(900).main_data == wanted[900].main_data
     assert sum(encoded.lengths(900, 1000)) == len(encoded.slice(900, 1000))
     encoded.append(lay(wanted[:1]))
@@ -206,6 +206,42 @@ def test_an_mpeg_frame_that_is_cut_off_is_none_yet(missing: int) -> None:
     assert encoded.end == (5 if missing == 0 else 4)
 
 
+def changed(at: int, value: int) -> bytes:
+    laid = bytearray(lay([Sound(0, 0)]))
+    laid[at] = value
+    return bytes(laid)
+
+
+@pytest.mark.parametrize("bit_rate", [None, 128_000])
+def test_the_frames_asked_for_are_taken(bit_rate: int | None) -> None:
+    assert stream(0, lay([Sound(0, 0)]), Expected(32_000, 1, bit_rate)).end == 1
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    ("sample_rates", "least_bit_rate", "slots", "side_info", "farthest"),
+    # ISO/IEC 11172-3 and 13818-3: main_data_begin has 9 or 8 bits, the side information 17, 32, 9 or 17 bytes.
+    [
+        ((48_000, 44_100, 32_000), 32_000, 144, (17, 32), 511),
+        ((24_000, 22_050, 16_000, 12_000, 11_025, 8_000), 8_000, 72, (9, 17), 255),
+    ],
+    ids=["MPEG-1", "MPEG-2"],
+)
+def test_what_later_frames_reach_back_to_is_kept(
+    sample_rates: tuple[int, ...],
+    least_bit_rate: int,
+    slots: int,
+    side_info: tuple[int, int],
+    farthest: int,
+    channels: int,
+) -> None:
+    """At the lowest bit rates frames are small, and so many of them lie that far back."""
+    for sample_rate in sample_rates:
+        area = slots * least_bit_rate // sample_rate - 4 - side_info[channels - 1]
+
+        assert -(-farthest // area) <= RESERVOIR_FRAMES
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -213,6 +249,10 @@ def test_an_mpeg_frame_that_is_cut_off_is_none_yet(missing: int) -> None:
         pytest.param(lay([Sound(0, 0)]), Expected(48_000, 1, None), id="another-sample-rate"),
         pytest.param(lay([Sound(0, 0)]), Expected(32_000, 2, None), id="other-channels"),
         pytest.param(lay([Sound(0, 0)]), Expected(32_000, 1, 64_000), id="another-bit-rate"),
+        pytest.param(changed(1, 0xFA), EXPECTED, id="with-a-checksum"),
+        pytest.param(changed(1, 0xFD), EXPECTED, id="layer-2"),
+        pytest.param(changed(1, 0xF3), EXPECTED, id="mpeg-2"),
+        pytest.param(changed(2, 0x08), EXPECTED, id="free-format"),
     ],
 )
 def test_anything_else_than_the_frames_asked_for_is_an_error(data: bytes, expected: Expected) -> None:
