@@ -196,6 +196,18 @@ class TestCreate:
         assert job.expires_at - job.created_at == 2 * 3600
         assert parse_qs(urlsplit(document["upload"]["url"]).query)["X-Amz-Expires"] == ["60"]
 
+    def test_an_id_that_is_taken_gives_nobody_the_job_of_another(
+        self, api: Api, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        created = api.post("/jobs", {"filename": "song.wav"}).json()
+        before = cloud.job(created["id"])
+        monkeypatch.setattr("api.jobs.new_job_id", lambda: created["id"])
+
+        answer = api.post("/jobs", {"filename": "song.wav"})
+
+        assert is_problem(answer, 500, "internal-error")
+        assert cloud.job(created["id"]) == before
+
     def test_a_table_that_fails_is_our_fault(self, api: Api) -> None:
         with failing(clients.dynamodb(), "PutItem"):
             answer = api.post("/jobs", {"filename": "song.wav"})

@@ -61,6 +61,26 @@ def test_an_unknown_link_brings_no_job(api: Api) -> None:
     assert data(page(api, "x"), "state") == {"job": {"status": "unknown"}}
 
 
+def test_a_title_that_is_a_name_may_be_cut_and_a_sentence_is_shown_whole(api: Api, cloud: Cloud) -> None:
+    _, token = stored(cloud, api_job())
+
+    assert '<h1 id="title" class="clamped"' in page(api, token).body
+    assert '<h1 id="title" class=""' in page(api, "x").body
+
+
+def test_a_page_that_waits_for_an_answer_is_left_as_it_is_by_its_script(api: Api, cloud: Cloud) -> None:
+    """A question whether to delete, and one for a passphrase; what is refused for good asks nothing."""
+    _, token = stored(cloud, api_job(Status.READY, passphrase_hash="scrypt:"))
+    _, claimed = stored(cloud, api_job(Status.CLAIMED))
+
+    question = api.post(f"/d/{token}", DELETE, headers=BROWSER | FORM)
+    passphrase = api.post(f"/d/{token}", "", headers=BROWSER | FORM)
+    refused = api.post(f"/d/{claimed}", "", headers=BROWSER | FORM)
+
+    assert data(question, "state") == data(passphrase, "state") == {"job": None, "stays": True}
+    assert data(refused, "state") == {"job": None}
+
+
 # ---------------------------------------------------------------- upload
 
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html import unescape
+from html import escape, unescape
 from typing import Any
 
 import pytest
 
+from api.page import refusal_page
 from api.page.languages import ENGLISH, Language
 from api.page.views import View, Visit, claim_form, question, view_of
+from audiojobs.errors import (
+    AlreadyDownloaded,
+    JobNotFound,
+    LinkExpired,
+    LinkLocked,
+    PassphraseRequired,
+    RequestError,
+)
 from audiojobs.job import Job, MultipartUpload, Notice, Status
 from audiojobs.objects import PresignedForm
 from audiojobs.settings import ApiSettings
@@ -298,3 +307,24 @@ def test_the_button_names_a_size_that_may_be_known(size: str, button: str) -> No
     assert claim_form(ENGLISH.texts, size, needs_passphrase=False) == (
         f'<form method="post"><button class="wide">{button}</button></form>'
     )
+
+
+REFUSALS = [AlreadyDownloaded, LinkExpired, JobNotFound, PassphraseRequired, LinkLocked]
+
+
+@pytest.mark.parametrize("kind", REFUSALS, ids=lambda kind: kind.code)
+@pytest.mark.parametrize("language", [ENGLISH, GERMAN], ids=lambda language: language.tag)
+def test_a_refusal_has_the_words_of_its_language(kind: type[RequestError], language: Language) -> None:
+    said = refusal_page(kind(), SETTINGS, language).partition("<script")[0]
+
+    title, lead = language.texts["refusals"][kind.code]
+    assert f">{escape(title)}</h1>" in said
+    assert escape(lead) in said
+
+
+@pytest.mark.parametrize("sentence", ["A sentence of its own.", "~ comes last"])
+def test_a_refusal_with_a_sentence_of_its_own_says_it_in_english(sentence: str) -> None:
+    error = AlreadyDownloaded(sentence)
+
+    assert escape(sentence) in refusal_page(error, SETTINGS, ENGLISH).partition("<script")[0]
+    assert escape(sentence) not in refusal_page(error, SETTINGS, GERMAN).partition("<script")[0]
