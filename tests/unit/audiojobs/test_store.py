@@ -112,6 +112,38 @@ def test_an_unknown_job_is_none(store: JobStore) -> None:
     assert store.get("0" * 32) is None
 
 
+@pytest.mark.parametrize(
+    ("operation", "read"),
+    [
+        ("GetItem", lambda store: store.get(JOB_ID)),
+        ("Query", lambda store: store.get_by_link(JOB_ID, secret_hash="a" * 64)),
+        ("BatchGetItem", lambda store: store.list_by_reference("album", limit=1)),
+        ("BatchGetItem", lambda store: store.list_by_status(Status.READY, limit=1)),
+    ],
+    ids=["by id", "by link", "by reference", "by state"],
+)
+def test_a_job_is_read_as_it_was_last_written(
+    store: JobStore, operation: str, read: Callable[[JobStore], object]
+) -> None:
+    """DynamoDB may answer other reads with what stood there a second ago: moto never does."""
+    store.create(sample(Status.READY, id=JOB_ID, reference="album", secret_hash="a" * 64))
+    asked: list[dict[str, Any]] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        asked.append(params)
+
+    name = f"provide-client-params.dynamodb.{operation}"
+    clients.dynamodb().meta.events.register(name, note)
+    try:
+        assert read(store)
+    finally:
+        clients.dynamodb().meta.events.unregister(name, note)
+
+    (params,) = asked
+    (found,) = params["RequestItems"].values() if operation == "BatchGetItem" else [params]
+    assert found["ConsistentRead"] is True
+
+
 class TestByLink:
     def test_the_hash_of_its_secret_opens_a_job(self, store: JobStore) -> None:
         job = sample(secret_hash="a" * 64)
