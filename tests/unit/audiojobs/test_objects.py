@@ -98,7 +98,10 @@ class TestUploads:
 
     @pytest.mark.parametrize(
         ("offset", "length", "expected"),
-        [(0, 4, b"0123"), (3, 4, b"3456"), (8, 4, b"89"), (10, 4, b""), (99, 4, b""), (0, 0, b""), (0, 99, None)],
+        [
+            *((0, 4, b"0123"), (3, 4, b"3456"), (5, 4, b"5678"), (6, 4, b"6789"), (8, 4, b"89")),
+            *((10, 4, b""), (99, 4, b""), (0, 0, b""), (3, 0, b""), (0, 99, None)),
+        ],
     )
     def test_a_range_is_read_and_nothing_beyond_the_end(
         self, cloud: Cloud, offset: int, length: int, expected: bytes | None
