@@ -112,10 +112,29 @@ def test_allow_partial_is_true_or_false_in_json(value: object) -> None:
     assert refusal.value.field == "allow_partial"
 
 
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"allow_partial": 1}, "allow_partial must be true or false."),
+        ({"channels": "2"}, "channels must be a whole number."),
+    ],
+    ids=["a switch", "a number"],
+)
+def test_what_json_must_be_is_told(values: dict[str, object], sentence: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        Conversion.from_json(values)
+
+    assert refusal.value.detail == sentence
+
+
 def test_json_null_means_not_given() -> None:
     nothing = dict.fromkeys(("sample_rate", "bit_rate", "vbr_quality", "channels", "allow_partial"))
 
     assert Conversion.from_json(nothing) == Conversion()
+
+
+def test_metadata_numbers_may_begin_with_zeros() -> None:
+    assert Conversion.from_metadata({"sample-rate": "000044100"}).sample_rate == 44_100
 
 
 def test_zero_is_a_quality_and_not_the_absence_of_one() -> None:

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -32,6 +33,11 @@ def put(cloud: Cloud, data: bytes, key: str = KEY) -> Upload:
     upload = cloud.uploads.find(key)
     assert upload is not None
     return upload
+
+
+def refused(status: int, code: str) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "AnyOperation")
 
 
 @pytest.mark.parametrize(
@@ -221,6 +227,54 @@ class TestUploads:
         assert query["X-Amz-SignedHeaders"] == [signed]
 
 
+class TestWhatWasRead:
+    """A failed job deletes the very upload that it read, and says whether that is gone."""
+
+    def pinned(self, upload: Upload) -> Job:
+        return direct_job(upload_key=KEY, upload_etag=upload.etag, upload_last_modified=upload.last_modified)
+
+    def test_goes(self, cloud: Cloud) -> None:
+        assert cloud.uploads.delete_if_read(self.pinned(put(cloud, b"sound")))
+        assert cloud.upload_keys() == []
+
+    def test_is_gone(self, cloud: Cloud) -> None:
+        job = self.pinned(put(cloud, b"sound"))
+        cloud.s3.delete_object(Bucket=cloud.upload_bucket, Key=KEY)
+
+        assert cloud.uploads.delete_if_read(job)
+
+    def test_is_another_one(self, cloud: Cloud) -> None:
+        job = self.pinned(put(cloud, b"first"))
+        put(cloud, b"second")
+
+        assert not cloud.uploads.delete_if_read(job)
+        assert cloud.upload_keys() == [KEY]
+
+    @pytest.mark.parametrize("metadata", [{"bit_rate": "64000"}, {"reference": "album"}], ids=["options", "reference"])
+    def test_asks_for_something_else(self, cloud: Cloud, metadata: dict[str, str]) -> None:
+        job = self.pinned(put(cloud, b"sound"))
+        cloud.upload(KEY, b"sound", **metadata)
+
+        assert not cloud.uploads.delete_if_read(job)
+        assert cloud.upload_keys() == [KEY]
+
+    def test_cannot_be_looked_at(self, cloud: Cloud) -> None:
+        job = self.pinned(put(cloud, b"sound"))
+
+        with failing(clients.s3(), "HeadObject", error=refused(400, "400")):
+            assert not cloud.uploads.delete_if_read(job)
+
+        assert cloud.upload_keys() == [KEY]
+
+    @pytest.mark.parametrize(("status", "code"), [(404, "NoSuchKey"), (412, "PreconditionFailed")])
+    def test_is_replaced_at_this_very_moment(self, cloud: Cloud, status: int, code: str) -> None:
+        """Then what lies there is no longer what was read, and that is gone."""
+        job = self.pinned(put(cloud, b"sound"))
+
+        with failing(clients.s3(), "DeleteObject", error=refused(status, code)):
+            assert cloud.uploads.delete_if_read(job)
+
+
 class TestResults:
     def test_a_file_becomes_an_mp3_object(self, cloud: Cloud, tmp_path: Path) -> None:
         file = tmp_path / "result.mp3"
@@ -284,6 +338,20 @@ class TestResults:
             cloud.results.delete(KEY)
         with failing(clients.s3(), "HeadObject"), pytest.raises(InternalError):
             cloud.results.exists(KEY)
+
+    def test_a_bucket_that_is_gone_is_our_fault(self, cloud: Cloud, tmp_path: Path) -> None:
+        """And no upload that was replaced."""
+        file = tmp_path / "result.mp3"
+        file.write_bytes(b"MP3")
+        cloud.delete_result_bucket()
+
+        for call in (
+            lambda: cloud.results.put(KEY, file),
+            lambda: cloud.results.delete(KEY),
+            lambda: cloud.results.partial_uploads(),
+        ):
+            with pytest.raises(InternalError):
+                call()
 
     def test_a_presigned_download_is_regional_sigv4_with_name_and_type(self, cloud: Cloud) -> None:
         result_key = f"{KEY}/{JOB_ID}.mp3"

@@ -22,6 +22,15 @@ def test_the_optional_ones_have_the_templates_defaults() -> None:
     assert settings.max_attempts == 3
 
 
+def test_the_optional_ones_of_the_other_functions_too() -> None:
+    environment = NEEDED | {"PURGE_QUEUE_URL": "queue"}
+
+    api, purge = ApiSettings.from_environment(environment), PurgeSettings.from_environment(environment)
+
+    assert (api.upload_url_seconds, api.public_url) == (3600, "")
+    assert (purge.keep_originals, purge.public_url) == (False, "")
+
+
 @pytest.mark.parametrize(
     ("size_bytes", "seconds"),
     [(0, 300), (28_125_000, 300), (28_125_001, 301), (170_000_000, 1814), (10**12, 10_800)],
