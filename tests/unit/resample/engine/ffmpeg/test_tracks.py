@@ -96,7 +96,10 @@ def test_tracks_that_tell_less_than_they_should() -> None:
 
     assert _chosen(nameless, nameless) == (None, (), ONE_OF_SEVERAL), "nobody could say which to merge"
     assert _chosen(_track(1, "tak"), {**nameless, "channels": 2}) == (None, (), ONE_OF_SEVERAL)
-    assert _chosen({**_track(1), "channels": None}, _track(2)) == (2, (), ONE_OF_SEVERAL)
+    for name in ("channels", "sample_rate"):
+        assert _chosen({**_track(1), name: None}, _track(2)) == (2, (), ONE_OF_SEVERAL)
+        without = {key: value for key, value in _track(1).items() if key != name}
+        assert _chosen(without, _track(2)) == (2, (), ONE_OF_SEVERAL)
     assert _chosen(_track(1, disposition="none", tags="none"), _track(2)) == (None, (), ONE_OF_SEVERAL)
     assert _chosen(*[_track(index, channels=1, tags="none") for index in (1, 2)])[1] == (1, 2)
 
