@@ -81,13 +81,21 @@ def mutated_code(mutant: MutationSpec) -> str:
 
 
 def _without_effect(file: Path) -> Iterator[tuple[Place, Place]]:
-    """Types, the imports that only they need, and how a dataclass is stored: no test can see a change there."""
+    """Types, the imports that only they need, how a dataclass is stored, and which arguments need their name.
+
+    No test can see a change there.
+    """
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         found = [getattr(node, name, None) for name in ("annotation", "returns")]
         if isinstance(node, ast.ClassDef):
             found += [decorator for decorator in node.decorator_list if "dataclass" in ast.unparse(decorator)]
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             found.append(node.test)
+        if isinstance(node, ast.FunctionDef) and node.args.kwonlyargs:
+            named = node.args.kwonlyargs[0]
+            before_it: list[ast.arg | ast.expr] = [*node.args.posonlyargs, *node.args.args, *node.args.defaults]
+            last = max(((part.end_lineno or 0, part.end_col_offset or 0) for part in before_it), default=None)
+            yield last or (node.lineno, node.col_offset), (named.lineno, named.col_offset)
         for part in found:
             if isinstance(part, ast.expr):
                 before = 1 if isinstance(node, ast.ClassDef) else 0  # the @

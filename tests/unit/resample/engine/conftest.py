@@ -41,10 +41,14 @@ STREAM = {
 
 @dataclass
 class Programs:
-    """``stream`` is what ffprobe says of the one stream; ``messages``, ``mp3`` and ``pcm`` are ffmpeg's."""
+    """``stream`` is what ffprobe says of the one stream, before ``others``.
+
+    ``messages``, ``mp3`` and ``pcm`` are ffmpeg's.
+    """
 
     folder: Path
     stream: dict[str, Any] = field(default_factory=lambda: dict(STREAM))
+    others: list[dict[str, Any]] = field(default_factory=list)
     probe_status: int = 0
     probe_says: str = ""
     messages: str = ""
@@ -54,7 +58,7 @@ class Programs:
     status: int = 0
 
     def install(self) -> None:
-        answer = json.dumps({"streams": [self.stream] if self.stream else [], "format": {}})
+        answer = json.dumps({"streams": [*([self.stream] if self.stream else []), *self.others], "format": {}})
         texts = {"answer.json": answer, "complaints": self.probe_says}
         for name, text in {**texts, "messages": self.messages, "progress": self.progress}.items():
             (self.folder / name).write_text(text)

@@ -33,7 +33,17 @@ from resample.formats.containers import AAC, FLAC, MP3, MP4, RIFX, WAV, Containe
 from tests.audio import synth
 from tests.audio.broken import id3v2
 from tests.unit.resample.engine.conftest import STREAM, Programs
+from tests.unit.resample.formats.test_id3_frames import frame, tag
 from tests.unit.resample.formats.test_passthrough import info_frame, mpeg_frame
+
+PNG_COVER = {
+    "index": 1,
+    "codec_type": "video",
+    "codec_name": "png",
+    "width": 9,
+    "height": 9,
+    "disposition": {"attached_pic": 1},
+}
 
 FLAC_HEAD = b"fLaC" + bytes([0, 0, 0, 34]) + bytes(10) + (32_000 << 44 | 1 << 41 | 15 << 36 | 32_256).to_bytes(8, "big")
 SECONDS = 1.008  # 28 MPEG frames
@@ -142,6 +152,26 @@ class TestAWholeFile:
         assert engine.mp3.read_bytes()[10:].startswith(b"TIT2\x00\x00\x00\x05\x00\x00\x00Song\x00")
         (call,) = engine.programs.calls("ffmpeg")
         assert "-metadata_header_padding 527" in call, "room for the title (15 bytes), and some"
+
+    @pytest.mark.parametrize(
+        ("picture", "others", "warnings"),
+        [
+            (b"RIFF\0\0\0\0WEBPVP8 ", [], ["cover-left-out"]),
+            (b"RIFF\0\0\0\0WEBPVP8 ", [PNG_COVER], []),
+            (b"RIFF\0\0\0\0WEBPVP8 ", [{**PNG_COVER, "codec_name": "gif"}], ["cover-left-out"]),
+            (b"\xff\xd8\xff\xe0" + bytes(20), [], []),
+        ],
+        ids=["one that ffprobe does not know", "beside one that is kept", "beside one that is told", "JPEG"],
+    )
+    def test_a_cover_that_players_cannot_show_is_told_once(
+        self, engine: Engine, picture: bytes, others: list[dict[str, Any]], warnings: list[str]
+    ) -> None:
+        engine.programs.stream = {**STREAM, "codec_name": "mp3"}
+        engine.programs.others = others
+
+        converted = engine.convert(tag(frame(b"APIC", b"\0image/any\0\3\0" + picture)) + mpeg_frame() * 40, MP3)
+
+        assert codes(converted) == warnings
 
     def test_what_the_header_says_of_the_length_is_what_the_source_has(self, engine: Engine) -> None:
         """The result may be longer by what a resampler adds, but not by more."""
@@ -306,11 +336,11 @@ class TestWhatFfprobeSays:
 
     def test_more_hours_than_can_be_converted(self, engine: Engine) -> None:
         """Of an MP4, whose index tells it. 600 seconds are left."""
-        hours = 3 * 260
-        engine.programs.stream = {**STREAM, "codec_name": "aac", "duration": str(hours * 3600)}
+        for hours, said in ((780, "780"), (7_800, "7,800")):
+            engine.programs.stream = {**STREAM, "codec_name": "aac", "duration": str(hours * 3600)}
 
-        with pytest.raises(UploadTooLarge, match=f"declares {hours} hours"):
-            engine.convert(bytes(1000), MP4)
+            with pytest.raises(UploadTooLarge, match=f"declares {said} hours"):
+                engine.convert(bytes(1000), MP4)
         assert engine.programs.calls("ffmpeg") == []
 
     def test_as_many_hours_as_may_just_be_converted(self, engine: Engine) -> None:

@@ -61,6 +61,25 @@ def test_nothing_is_mended_beyond_one_mpeg_frame(tmp_path: Path, sample_frames: 
     assert mp3.read_bytes() == before
 
 
+@pytest.mark.parametrize(("surplus", "is_mended"), [(1, True), (95, True), (96, False)])
+def test_nothing_is_mended_beyond_what_the_field_holds(tmp_path: Path, surplus: int, is_mended: bool) -> None:
+    """12 bits, which is 4095."""
+    mp3 = _mp3(tmp_path / "x.mp3", 10, 4000)
+
+    assert correct_length(mp3, 11_520 - 576 - 4000 - surplus) is is_mended
+
+    summary = summarize_mp3(mp3)
+    assert summary
+    assert summary.sample_frames == 11_520 - 576 - 4000 - (surplus if is_mended else 0)
+
+
+@pytest.mark.parametrize(("surplus", "is_mended"), [(1151, True), (1152, False)])
+def test_all_but_the_whole_of_an_mpeg_frame_is_mended(tmp_path: Path, surplus: int, is_mended: bool) -> None:
+    mp3 = _mp3(tmp_path / "x.mp3", 10, 600)
+
+    assert correct_length(mp3, 11_520 - 576 - 600 - surplus) is is_mended
+
+
 @pytest.mark.parametrize("tag", [b"", id3v2(300_000)], ids=["plain", "behind-a-cover"])
 def test_the_checksum_of_the_tag_is_mended(tmp_path: Path, tag: bytes) -> None:
     mp3 = _mp3(tmp_path / "x.mp3", 10, 600, tag)

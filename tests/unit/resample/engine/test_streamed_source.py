@@ -157,6 +157,18 @@ class TestRanges:
         finally:
             goes_on.set()
 
+    def test_a_megabyte_more_or_less_is_no_request_of_its_own(self, tmp_path: Path) -> None:
+        """S3 bills each of them: a file of 40 MiB takes three."""
+        asked: list[int] = []
+
+        def read_range(start: int, end: int) -> Iterator[bytes]:
+            asked.append(end - start)
+            yield bytes(end - start)
+
+        fetch_in_ranges(read_range, 40 << 20, tmp_path / "x", deadline=soon(), on_progress=nobody)
+
+        assert sorted(asked) == [8 << 20, 16 << 20, 16 << 20]
+
     @pytest.mark.parametrize(("size", "in_ranges"), [(RANGE_BYTES, False), (RANGE_BYTES + 1, True)])
     def test_only_a_large_file_is_fetched_so(self, tmp_path: Path, size: int, in_ranges: bool) -> None:
         ways: set[str] = set()

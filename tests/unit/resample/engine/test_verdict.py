@@ -84,7 +84,7 @@ class TestWhatAnIndexPromises:
     """Of MP4 and Ogg, ffprobe's duration is no estimate; of others it is."""
 
     @pytest.mark.parametrize("container", [MP4, OGG], ids=str)
-    @pytest.mark.parametrize(("seconds", "is_whole"), [(9.91, True), (9.89, False)])
+    @pytest.mark.parametrize(("seconds", "is_whole"), [(9.91, True), (9.9, True), (9.89, False)])
     def test_is_known_to_a_tenth_of_a_second(self, container: Container, seconds: float, is_whole: bool) -> None:
         found = shortfall(seconds, NOTHING, container=container, codec="opus", duration_seconds=10.0)
 

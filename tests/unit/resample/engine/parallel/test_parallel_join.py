@@ -13,7 +13,7 @@ from resample.engine.parallel.failure import ParallelEncodingFailed
 from resample.engine.parallel.join import AGREEMENT_FRAMES, SILENT_AGREEMENT_FRAMES, Join, last_frames
 from resample.engine.parallel.mpeg_stream import RESERVOIR_FRAMES, EncodedStream, Expected
 
-BIT_RATES = {9: 128_000, 13: 256_000, 14: 320_000}
+BIT_RATES = {1: 32_000, 9: 128_000, 13: 256_000, 14: 320_000}
 SIDE_INFO_BYTES = 17
 EXPECTED = Expected(sample_rate=32_000, channels=1, bit_rate=None)
 
@@ -143,6 +143,22 @@ def test_what_is_written_already_is_not_changed(written: int) -> None:
     assert index is not None
     assert index >= written
     assert len(last_frames(first, second, written, index)) == sum(first.lengths(written, index))
+
+
+@pytest.mark.parametrize("written", range(40, 60))
+def test_a_join_leaves_room_for_the_main_data_that_reaches_back(written: int) -> None:
+    """At 32 kbit/s an MPEG frame has 123 bytes of it, and the reservoir 511."""
+    wanted = [Sound(8 * (40 if index < 6 else 123), index) for index in range(120)]
+    first = stream(0, lay(wanted, bit_rate_index=1, reservoir=511))
+    second = stream(0, lay(wanted, bit_rate_index=1, reservoir=511, stuffing=0xAA))
+
+    index = Join(first, second, written=written).find()
+
+    assert index is not None
+    begin = second.main_data_begin(index)
+    assert begin > 4 * 123
+    assert sum(end - start for start, end in map(first.main_data_area, range(written, index))) >= begin
+    assert contents(stream(0, bytes(first.slice(0, written)) + last_frames(first, second, written, index)))
 
 
 def test_silence_proves_nothing_for_a_long_time() -> None:
