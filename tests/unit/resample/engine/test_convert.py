@@ -303,9 +303,12 @@ class TestWhatFfprobeSays:
         with pytest.raises(TruncatedAudio, match="cut off"):
             engine.convert(wav()[:-1000], allow_partial=True)
 
+    @pytest.mark.parametrize("sample_rate", ["44100", "48000"])
     @pytest.mark.parametrize("codec", ["flac", "alac", "pcm_s24le", "wavpack"])
-    def test_nothing_of_compressed_sound_that_was_copied_as_samples(self, engine: Engine, codec: str) -> None:
-        engine.programs.stream = {**STREAM, "codec_name": codec, "sample_rate": "48000"}
+    def test_nothing_of_compressed_sound_that_was_copied_as_samples(
+        self, engine: Engine, codec: str, sample_rate: str
+    ) -> None:
+        engine.programs.stream = {**STREAM, "codec_name": codec, "sample_rate": sample_rate}
         burst = [0xF872, 0x4E1F, 1, *range(1000, 1500)]
         engine.programs.pcm = b"".join(struct.pack("<HH", 0, word) for word in burst * 4)
 

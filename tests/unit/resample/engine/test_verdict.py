@@ -104,8 +104,8 @@ class TestWhatAnIndexPromises:
             )
             return found is None
 
-        assert is_whole(10 - missing_seconds + 0.001)
-        assert not is_whole(10 - missing_seconds - 0.001)
+        assert is_whole(10 - missing_seconds + 0.0001)
+        assert not is_whole(10 - missing_seconds - 0.0001)
 
     def test_leaves_out_what_is_no_sound(self) -> None:
         declared = Declared(uncounted_seconds=2.0)
