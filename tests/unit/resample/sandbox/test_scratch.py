@@ -60,6 +60,24 @@ def test_what_belongs_to_others_stays(tmp: Path, ended_process: int, name: str) 
     assert list(tmp.iterdir()) == [other]
 
 
+def test_what_belongs_to_a_process_of_somebody_else_stays(tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp / "job-1-abc"
+    other.mkdir()
+    asked: list[tuple[int, int]] = []
+
+    def forbidden(process: int, number: int) -> None:
+        asked.append((process, number))
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", forbidden)
+
+    with scratch_folder():
+        pass
+
+    assert asked == [(1, 0)], "nothing is sent to it"
+    assert list(tmp.iterdir()) == [other]
+
+
 def test_a_left_folder_that_cannot_be_deleted_stops_nothing(tmp: Path, ended_process: int) -> None:
     """Here a link, which is not followed: what it leads to stays."""
     precious = tmp / "precious"
