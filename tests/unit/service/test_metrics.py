@@ -20,6 +20,7 @@ from purge import app as purge_app
 from resample import job_run
 from resample.engine.convert import Converted
 from tests.unit.cloud import Cloud, failing
+from tests.unit.conftest import Logs
 from tests.unit.gateway import FakeLambdaContext
 from tests.unit.resample.test_resample_handler import s3_event, s3_record
 from tests.unit.samples import RESULT, SOURCE, api_job, direct_job
@@ -97,6 +98,28 @@ def test_a_conversion_that_took_its_time(
     upload(cloud, handler)
 
     assert counted()["RealtimeFactor"] == 1.5
+
+
+def test_the_steps_of_a_conversion_are_logged_with_their_seconds(
+    cloud: Cloud, handler: Handler, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is decoded while it arrives is not fetched before."""
+    moments = iter([1000.0, 1000.5, 1000.5, 1012.75, 1015.0])
+
+    class Clock:
+        time = staticmethod(time.time)
+
+        @staticmethod
+        def monotonic() -> float:
+            return next(moments)
+
+    engine(monkeypatch, Converted(SOURCE, RESULT, (), fetch_seconds=4.0625))
+    monkeypatch.setattr(job_run, "time", Clock)
+
+    upload(cloud, handler)
+
+    (steps,) = [line["seconds"] for line in logs.lines() if line["message"] == "converted"]
+    assert steps == {"look": 0.5, "fetch": 4.062, "convert": 8.188, "put": 2.25}
 
 
 def test_what_is_right_already(

@@ -254,6 +254,9 @@ def test_id3_tag_and_nothing_else() -> None:
 def test_id3_length() -> None:
     assert id3v2_bytes(id3v2(300)) == 310
     assert id3v2_bytes(b"ID3\x04\0\x10\0\0\x02\x2c") == 320, "with a footer"
+    assert id3v2_bytes(b"ID3\x04\0\xf0\0\0\x02\x2c") == 320, "and everything else"
+    for other in (0x80, 0x40, 0x20, 0xE0, 0x0F):
+        assert id3v2_bytes(b"ID3\x04\0" + bytes((other,)) + b"\0\0\x02\x2c") == 310
     assert id3v2_bytes(b"ID3\x04\0\0\0\0\x82\x2c") == 0, "not synchsafe"
     assert id3v2_bytes(b"ID3") == 0
 
