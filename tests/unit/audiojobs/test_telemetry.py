@@ -63,6 +63,47 @@ def test_the_api(api: Api, logs: Logs) -> None:
     assert "ERROR" in [line["level"] for line in logs.lines()]
 
 
+def assert_have_the_invocation(lines: list[dict[str, Any]]) -> None:
+    assert lines
+    context = FakeLambdaContext()
+    for line in lines:
+        assert (line["function_request_id"], line["function_name"]) == (context.aws_request_id, context.function_name)
+        assert line["service"] == "audio-resampler"
+
+
+class TestEveryLineTellsItsInvocation:
+    """Whoever reads one finds all of them."""
+
+    def test_of_the_resampling_function(self, cloud: Cloud, handler: Callable[..., Any], logs: Logs) -> None:
+        cloud.upload("any/key.wav")
+
+        handler(s3_event(cloud.upload_bucket, "any/key.wav"))
+
+        assert_have_the_invocation(logs.lines())
+
+    def test_of_the_api(self, api: Api, logs: Logs) -> None:
+        api.get(f"/jobs/{api_job().id}")
+
+        assert_have_the_invocation(logs.lines())
+
+    @pytest.mark.usefixtures("configure")
+    def test_of_the_sweep(self, logs: Logs) -> None:
+        purge_app.lambda_handler({"source": "aws.events"}, FakeLambdaContext(remaining_milliseconds=60_000))
+
+        assert_have_the_invocation(logs.lines())
+
+    def test_and_nothing_of_the_one_before(self, cloud: Cloud, handler: Callable[..., Any], logs: Logs) -> None:
+        cloud.upload("any/key.wav")
+        job_id = handler(s3_event(cloud.upload_bucket, "any/key.wav"))["id"]
+        before = len(logs.lines())
+
+        handler(s3_event(cloud.upload_bucket, "no/upload.wav"))
+
+        later = logs.lines()[before:]
+        assert later
+        assert all(line.get("job_id") != job_id for line in later)
+
+
 @pytest.mark.usefixtures("somewhere", "configure")
 def test_the_sweep(logs: Logs) -> None:
     purge_app.lambda_handler({"source": "aws.events"}, FakeLambdaContext(remaining_milliseconds=60_000))

@@ -259,6 +259,7 @@ def test_id3_length() -> None:
         assert id3v2_bytes(b"ID3\x04\0" + bytes((other,)) + b"\0\0\x02\x2c") == 310
     assert id3v2_bytes(b"ID3\x04\0\0\0\0\x82\x2c") == 0, "not synchsafe"
     assert id3v2_bytes(b"ID3") == 0
+    assert id3v2_bytes(b"ID3\xff\0\0\0\0\x02\x2c") == id3v2_bytes(b"ID3\x04\xff\0\0\0\x02\x2c") == 0, "no version"
 
 
 @pytest.mark.parametrize("frame", [MPEG_FRAME, ADTS_FRAME], ids=["MPEG", "ADTS"])

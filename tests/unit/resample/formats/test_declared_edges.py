@@ -146,6 +146,13 @@ class TestCaf:
 
         assert of(b"caff\0\1\0\0desc" + struct.pack(">q", 32) + description, CAF) == NOTHING
 
+    @pytest.mark.parametrize("size", [404, 304, 5])
+    def test_its_samples_end_where_the_chunk_does(self, size: int) -> None:
+        samples = self.file(size=size).samples
+
+        assert samples
+        assert samples.size_bytes == size - 4
+
     def test_to_the_end_of_the_file(self) -> None:
         declared = self.file(size=-1)
 
@@ -243,6 +250,10 @@ class TestMp4:
 
         assert of(whole + self.box(name, 100, 91), MP4) == Declared(missing_bytes=1)
         assert of(whole + self.box(name, 100, 92), MP4) == NOTHING
+
+    @pytest.mark.parametrize("kept", range(8))
+    def test_a_header_that_is_cut_off_tells_nothing(self, kept: int) -> None:
+        assert of(self.FTYP + self.box(b"mdat", 100, 0)[:kept], MP4) == NOTHING
 
     def test_what_is_not_needed(self) -> None:
         whole = self.FTYP + self.box(b"mdat", 108, 100)

@@ -96,6 +96,15 @@ def test_there_is_a_bound() -> None:
     assert boxes(2000) == []
 
 
+@pytest.mark.parametrize(("offset", "number"), [(0, 0x0102), (2, 0x0304), (3, 0), (4, 0)])
+def test_a_number_stands_inside_its_box(offset: int, number: int) -> None:
+    content = box(b"free", b"\1\2\3\4") + b"\5\6\7\x08"
+    boxes = Boxes(lambda at, length: content[at : at + length], len(content), 0)
+    (found,) = boxes.find(b"free")
+
+    assert boxes.number(found, offset, 2) == number
+
+
 def padded(
     *, version: int = 2, channels: int = 2, bits: int = 24, packet_bytes: int = 8, name: bytes = b"lpcm"
 ) -> bool:
