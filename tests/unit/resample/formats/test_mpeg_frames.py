@@ -349,6 +349,37 @@ def test_vbri_is_recognised() -> None:
     assert (tag.mpeg_frames, tag.size_bytes) == (789, 123_456)
 
 
+VBRI = b"VBRI" + struct.pack(">HHHII", 1, 576, 75, 123_456, 789)
+
+
+@pytest.mark.parametrize(
+    ("header", "tag", "size"),
+    [
+        (header_bytes(layer=2), VBRI, 720),
+        (header_bytes(layer=3), VBRI, 432),
+        (header_bytes(), b"VBRX" + VBRI[4:], 576),
+        (header_bytes(version=2, bit_rate_index=1, rate_index=1), VBRI, 24),
+    ],
+    ids=["layer II", "layer I", "other letters", "a frame that ends before"],
+)
+def test_what_is_no_vbri_tag(header: bytes, tag: bytes, size: int) -> None:
+    data = (header.ljust(36, b"\0") + tag).ljust(800, b"\0")
+    mpeg_frame = next(iterate_mpeg_frames(data))
+
+    assert mpeg_frame.length_bytes == size
+    assert parse_vbri_tag(data, mpeg_frame) is None
+
+
+@pytest.mark.parametrize("size", range(36, 54))
+def test_a_vbri_tag_is_whole_or_none(size: int) -> None:
+    data = (header_bytes().ljust(36, b"\0") + VBRI)[:size]
+    header = parse_header(data)
+    assert header is not None
+
+    assert parse_vbri_tag(data, MpegFrame(0, 576, header)) is None
+    assert parse_vbri_tag(data.ljust(576, b"\0"), MpegFrame(0, size, header)) is None
+
+
 def crc16_bit_by_bit(data: bytes) -> int:
     crc = 0
     for byte in data:
