@@ -204,6 +204,14 @@ class TestCaf:
         empty = b"pakt", struct.pack(">qqii", 10, 0, 0, 0)
         assert self.file(empty, name=b"aac ", packet_bytes=0, packet_frames=1024).sample_frames is None
 
+    def test_no_other_chunk_reaches_to_the_end(self) -> None:
+        """Nothing is known of what stands behind one that says so, whatever it looks like."""
+        endless = b"free" + struct.pack(">q", -1) + b"xyz" + bytes(8)
+        description = struct.pack(">d4s5I", 44_100.0, b"lpcm", 2, 4, 1, 2, 16)
+        content = b"caff\0\1\0\0desc" + struct.pack(">q", 32) + description + endless
+
+        assert of(content + b"data" + struct.pack(">q", 404) + bytes(404), CAF) == Declared(None, 44_100, 1)
+
     def test_what_is_missing(self) -> None:
         assert self.file(size=405).missing_bytes == 1
         assert self.file((b"free", bytes(33)), size=404) == Declared(100, 44_100, 1)

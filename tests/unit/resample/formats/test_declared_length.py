@@ -162,6 +162,14 @@ def test_w64_with_block_codes_tells_only_what_is_missing() -> None:
     assert of(content[:-40], W64) == Declared(None, 48_000, missing_bytes=40)
 
 
+@pytest.mark.parametrize(("size", "is_read"), [(24 + 15, False), (24 + 16, True)])
+def test_w64_whose_format_is_too_short(size: int, is_read: bool) -> None:
+    content = bytearray(_w64(bytes(400)))
+    content[56:64] = struct.pack("<Q", size)
+
+    assert of(bytes(content), W64) == (Declared(100, 48_000, is_sequential=True) if is_read else NOTHING)
+
+
 @pytest.mark.parametrize(("size", "is_chunk"), [(24, True), (23, False)], ids=["empty", "less than its header"])
 def test_w64_with_a_chunk_in_front(size: int, is_chunk: bool) -> None:
     whole = _w64(bytes(400))

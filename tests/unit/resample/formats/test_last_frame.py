@@ -160,6 +160,13 @@ def test_a_flac_header_is_as_long_as_it_is() -> None:
     assert flac_header_bytes(flac_frame(block_size=7, rate=13, behind=b"abcd")) == 10
 
 
+@pytest.mark.parametrize(("bits", "polynomial", "check"), [(8, 0x07, 0xF4), (16, 0x8005, 0xFEE8)], ids=["CRC-8", "16"])
+def test_checksums_have_their_published_check_values(bits: int, polynomial: int, check: int) -> None:
+    """Of RFC 9639, sections 9.1.8 and 9.3; in catalogues CRC-8/SMBUS and CRC-16/UMTS."""
+    assert crc(b"123456789", bits, polynomial) == check
+    assert crc(b"123456789" + check.to_bytes(bits // 8, "big"), bits, polynomial) == 0
+
+
 def test_flac_with_nothing_in_it() -> None:
     assert ending(bytes(1000), FLAC) is UNKNOWN
 

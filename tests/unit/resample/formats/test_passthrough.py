@@ -194,6 +194,15 @@ def test_a_tag_in_front_of_a_long_file(tag_bytes: int) -> None:
         assert decide(id3v2(tag_bytes) + audio) is not None
 
 
+@pytest.mark.parametrize("zeros", [1, 1500, 10_000])
+@pytest.mark.parametrize("count", [20, 1000])
+def test_zeros_in_front_are_skipped(zeros: int, count: int) -> None:
+    decision = decide(bytes(zeros) + mpeg_frame() * count)
+
+    assert decision is not None
+    assert decision[1].duration_seconds == count * 1152 / 32_000
+
+
 @pytest.mark.parametrize("count", [20, 1000])
 def test_sound_that_looks_like_headers_is_sound(count: int) -> None:
     """Of free format here, at even distances, in front of the first whole MPEG frame of every window but the first."""

@@ -65,6 +65,17 @@ def test_the_table_of_contents_points_to_where_each_percent_begins(lengths: list
         assert abs(toc[percent] - 256 * begin // size) <= 1 + 256 * 1000 * (2 + len(lengths) // 200) // size
 
 
+@pytest.mark.parametrize("count", [400, 1000, 2000, 10_000, 50_000])
+def test_at_a_constant_bit_rate_the_table_of_contents_is_even(count: int) -> None:
+    made = Music()
+    for _ in range(10):
+        made.append(bytes(576 * count // 10), [576] * (count // 10))
+
+    places = [256 * percent / 100 for percent in range(100)]
+    off = [abs(entry - place) for entry, place in zip(made.toc(576), places, strict=True)]
+    assert max(off) < 2
+
+
 @pytest.mark.parametrize("missing", [1, 300, 570])
 def test_a_head_that_is_still_growing_is_none_yet(missing: int) -> None:
     assert Head.parse(template()[:-missing]) is None

@@ -335,6 +335,21 @@ def test_it_sleeps_while_there_is_nothing_to_do(
     assert any(0 < seconds < 0.1 for seconds in slept)
 
 
+def test_a_pipe_or_memory_that_cannot_be_had(settings: EncoderSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def encode(pipe: int) -> None:
+        encode_in_parallel(pipe, settings, io.BytesIO(), head=template, workers=2, deadline=time.monotonic() + 300)
+
+    with pytest.raises(ParallelEncodingFailed, match="Bad file descriptor"):
+        encode(-1)
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("resample.engine.parallel.pcm_window.mmap.mmap", no_memory)
+    with piped(pcm(10)) as pipe, pytest.raises(ParallelEncodingFailed, match="Cannot allocate memory"):
+        encode(pipe)
+
+
 def test_no_encoder_at_all(encode: Encode, settings: EncoderSettings) -> None:
     Path(settings.program).unlink()
 
