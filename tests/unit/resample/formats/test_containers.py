@@ -221,6 +221,15 @@ def test_only_a_long_tag_needs_a_second_read(tag_bytes: int, reads: int) -> None
     assert requests == [(0, HEAD_BYTES), (10 + tag_bytes, HEAD_BYTES)][:reads]
 
 
+@pytest.mark.parametrize(("second", "reads"), [(100, 2), (HEAD_BYTES * 3 // 4 - 10, 2), (HEAD_BYTES * 3 // 4 - 9, 3)])
+def test_behind_a_long_tag_it_is_the_same(second: int, reads: int) -> None:
+    content = id3v2(199_999) + id3v2(second) + MPEG_FRAME * 1000
+    requests: list[tuple[int, int]] = []
+
+    assert identify(reader(content, requests), len(content)).audio_offset == 200_019 + second
+    assert requests == [(0, HEAD_BYTES), (200_009, HEAD_BYTES), (200_019 + second, HEAD_BYTES)][:reads]
+
+
 def test_a_short_file_with_a_tag_is_read_once() -> None:
     content = id3v2(1000) + MPEG_FRAME * 5
     requests: list[tuple[int, int]] = []
