@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,9 @@ def logs(aws: None) -> Iterator[Logs]:
     ]
     assert handlers
     stream = io.StringIO()
+    for handler in handlers:
+        if handler.stream.closed:  # it was made by a test whose output was captured
+            handler.stream = sys.stdout
     before = [handler.setStream(stream) for handler in handlers]
     engine = logging.getLogger(resample_app.__package__)
     engine_before = (engine.handlers, engine.level, engine.propagate)
