@@ -31,15 +31,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 on_linux = [ "$$(uname -s)" = Linux ] || { \
 	echo "$(1) needs Linux: a virtual machine, a container or WSL. \`make deploy\` works here: docs/deploy.md" >&2; exit 1; }
 
-# $(call packages,COMMANDS,PACKAGES,OTHERWISE): install Debian's packages when a command is missing and root may; else the
-# shell commands OTHERWISE decide what that means.
-packages = missing=; for command in $(1); do command -v $$command >/dev/null || missing=yes; done; \
+# $(call packages,PROGRAMS,OTHERWISE): install Debian's packages of those programs that are missing, if root may; else the
+# shell commands OTHERWISE decide what that means, and $$missing has the packages. A program is its command, or
+# COMMAND=PACKAGE or COMMAND=PACKAGE:PACKAGE where Debian calls it otherwise.
+packages = missing=; for program in $(1); do \
+		command -v $${program%%=*} >/dev/null || { package=$${program\#*=}; missing="$$missing $${package//:/ }"; }; done; \
 	if [ -z "$$missing" ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "Installing $(2) ..."; \
+		echo "Installing$$missing ..."; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-			apt-get install -qq -y --no-install-recommends $(2) >/dev/null || exit 1; \
-	else $(3); fi
+			apt-get install -qq -y --no-install-recommends $$missing >/dev/null || exit 1; \
+	else $(2); fi
 
 .PHONY: help
 help: ## this list
@@ -151,14 +153,13 @@ artefacts: $(SAM_VENV)/installed
 .PHONY: emulator-arm64
 emulator-arm64:
 	@[ "$$(uname -m)" = aarch64 ] || command -v qemu-aarch64-static >/dev/null || { \
-		$(call packages,qemu-aarch64,qemu-user,echo "qemu is missing; please type: sudo apt-get install qemu-user" >&2; exit 1); }
+		$(call packages,qemu-aarch64=qemu-user,echo "qemu is missing; please type: sudo apt-get install$$missing" >&2; exit 1); }
 
 # What tests run from Debian: browsers for the page, upload clients, what gets more of them, and MP3 decoders as judges.
-CLIENTS := chromium firefox-esr curl wget aria2c npm rclone s3cmd mpg123 mp3val lame
+CLIENTS := chromium firefox-esr curl wget aria2c=aria2 npm rclone s3cmd mpg123 mp3val lame
 .PHONY: clients
 clients:
-	@$(call packages,$(CLIENTS),$(CLIENTS:aria2c=aria2),echo "Tests that need these will be skipped where they are missing; please \
-	type: sudo apt-get install $(CLIENTS:aria2c=aria2)" >&2)
+	@$(call packages,$(CLIENTS),echo "Tests that need what is missing will be skipped; please type: sudo apt-get install$$missing" >&2)
 
 # Clients of docs/clients.md that Debian lacks, from PyPI and npm.
 .PHONY: more-clients
@@ -174,11 +175,10 @@ test-clients: $(VENV)/installed $(RUN_VENV)/installed clients more-clients uppy 
 	$(PYTEST) tests/e2e/test_clients.py tests/e2e/test_readme_session.py tests/e2e/test_example_client.py tests/e2e/test_page_uppy.py
 
 # Encoders of formats that ffmpeg only decodes: Musepack and Speex.
-ENCODERS := mpcenc speexenc
+ENCODERS := mpcenc=musepack-tools speexenc=speex
 .PHONY: encoders
 encoders:
-	@$(call packages,$(ENCODERS),musepack-tools speex,echo "Tests that need these will be skipped where they are missing; please \
-	type: sudo apt-get install musepack-tools speex" >&2)
+	@$(call packages,$(ENCODERS),echo "Tests that need what is missing will be skipped; please type: sudo apt-get install$$missing" >&2)
 
 # The upload widget that the tests drive; without npm its test is skipped.
 UPPY := 6.0.1
@@ -202,20 +202,20 @@ mutate: $(VENV)/installed $(MUTATION_VENV)/installed ## do the tests notice smal
 
 .PHONY: test-sam-local
 test-sam-local: $(VENV)/installed $(SAM_VENV)/installed ## `sam local` in containers, without Docker: root on Debian
-	@$(call packages,podman runc mmdebstrap,podman runc mmdebstrap,echo "please type: sudo apt-get install podman runc mmdebstrap" >&2; exit 1)
+	@$(call packages,podman runc mmdebstrap,echo "please type: sudo apt-get install$$missing" >&2; exit 1)
 	$(SAM) build --cached
 	$(BIN)/python -m tests.sam_local
 
 .PHONY: test-container
 test-container: $(VENV)/installed ## the Dockerfile's image; make deploy, run and serve in it: root on Debian, with podman
-	@$(call packages,podman runc mmdebstrap,podman runc mmdebstrap,echo "please type: sudo apt-get install podman runc mmdebstrap" >&2; exit 1)
+	@$(call packages,podman runc mmdebstrap,echo "please type: sudo apt-get install$$missing" >&2; exit 1)
 	$(BIN)/python -m tests.container
 
 # What the comparison takes from Debian: another converter, and a voice for the recordings.
-BENCH_PROGRAMS := sox espeak-ng
+BENCH_PROGRAMS := sox=sox:libsox-fmt-mp3 espeak-ng
 .PHONY: bench
 bench: $(VENV)/installed ## side by side with ffmpeg, SoX and pydub: table and JSON; make bench CASES=clips for a part
-	@$(call packages,$(BENCH_PROGRAMS),$(BENCH_PROGRAMS) libsox-fmt-mp3,echo "please type for all of it: sudo apt-get install $(BENCH_PROGRAMS) libsox-fmt-mp3" >&2)
+	@$(call packages,$(BENCH_PROGRAMS),echo "please type for all of it: sudo apt-get install$$missing" >&2)
 	@$(BIN)/python -m tests.bench $(CASES)
 
 .PHONY: bench-jobs
@@ -280,7 +280,7 @@ OWN_BYTECODE := PYTHONPYCACHEPREFIX=
 			"(sudo apt-get install python3, sudo dnf install python3.13, brew install python@3.13)" \
 			"and name it: make ... PYTHON=python3.13" >&2; exit 1; }
 	@$(INTERPRETER) -c 'import ensurepip, venv' 2>/dev/null || { \
-		$(call packages,no-such-command,python3-venv,echo "python3-venv is missing; please type: sudo apt-get install python3-venv" >&2; exit 1); }
+		$(call packages,no-such-command=python3-venv,echo "python3-venv is missing; please type: sudo apt-get install$$missing" >&2; exit 1); }
 	@echo "Installing $(filter %.lock,$^) into $* ..."
 	@rm -rf $*
 	@if command -v uv >/dev/null && uv venv --quiet --seed --python $(INTERPRETER) $* 2>/dev/null; then :; else \
