@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+_FORKED_WITHOUT_EXEC = 0x40  # PF_FORKNOEXEC of Linux
 INTERVAL_SECONDS = 0.05
 
 _PERIOD_MICROSECONDS = 100_000
@@ -179,14 +180,22 @@ def tree_bytes(process: int) -> int:
     while waiting:
         folder = Path("/proc", str(waiting.pop()))
         try:
+            is_in_memory_of_parent = _has_not_begun(folder)  # asked before, for it may begin between the two
             fields = (folder / "smaps_rollup").read_text(encoding="ascii").split()
-            total += 1024 * int(fields[fields.index("Pss:") + 1])
+            if not is_in_memory_of_parent:
+                total += 1024 * int(fields[fields.index("Pss:") + 1])
             files.update(_memory_files(folder))
             for task in (folder / "task").iterdir():
                 waiting += map(int, (task / "children").read_text(encoding="ascii").split())
         except (OSError, ValueError):
             continue  # it has just ended
     return total + sum(files.values())
+
+
+def _has_not_begun(process: Path) -> bool:
+    """Whether a child's program has not begun: Python starts it by vfork, and until then both are in one memory."""
+    flags = int((process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[6])
+    return bool(flags & _FORKED_WITHOUT_EXEC)
 
 
 def _memory_files(process: Path) -> Iterator[tuple[int, int]]:

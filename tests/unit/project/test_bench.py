@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -127,6 +128,30 @@ def test_a_program_is_measured_with_its_children(tmp_path: Path, monkeypatch: py
     assert run.wall_seconds > 0.2
     assert run.cpu_seconds > 0.2
     assert run.cpu_seconds == pytest.approx(float(used.read_text()), rel=0.5), "and its end"
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is missing")
+def test_a_child_whose_program_has_not_begun_is_in_the_memory_of_its_parent(tmp_path: Path) -> None:
+    source, program, seen = tmp_path / "vfork.c", tmp_path / "vfork", tmp_path / "seen"
+    source.write_text("""
+        #include <stdlib.h>
+        #include <string.h>
+        #include <unistd.h>
+        int main(int argc, char **argv) {
+            memset(malloc(50000000), argc, 50000000);
+            if (vfork() == 0) { while (access(argv[1], F_OK)) usleep(10000); _exit(0); }
+        }
+    """)
+    subprocess.run(["gcc", "-O0", source, "-o", program], check=True)
+
+    with subprocess.Popen([program, seen]) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not children.read_text():
+            time.sleep(0.01)
+        found = tree_bytes(process.pid)
+        seen.touch()
+
+    assert 50_000_000 < found < 60_000_000
 
 
 def test_memory_files_count_and_a_workers_start_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
