@@ -126,7 +126,7 @@ class JobRunner:
         refusal: AudioJobError | None = None
         upload, beginning = None, b""
         try:
-            upload, beginning = self._uploads.find_and_read(event.key, STREAM_HEAD_BYTES) or (None, b"")
+            upload, beginning = self._uploads.find_and_read(event.key, STREAM_HEAD_BYTES)
         except UnreadableUpload as error:
             refusal = error
         if upload and _is_folder(upload):

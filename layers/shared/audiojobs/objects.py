@@ -126,7 +126,7 @@ class UploadObjects(_Bucket):
             return None
         return _upload(key, answer, answer["ContentLength"])
 
-    def find_and_read(self, key: str, length: int) -> tuple[Upload, bytes] | None:
+    def find_and_read(self, key: str, length: int) -> tuple[Upload | None, bytes]:
         """What :meth:`find` finds and its first ``length`` bytes, in one call; no bytes where they can't be had.
 
         Raises :class:`~audiojobs.errors.UnreadableUpload`.
@@ -136,11 +136,10 @@ class UploadObjects(_Bucket):
                 answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes=0-{length - 1}")
                 beginning = answer["Body"].read()
         except UploadReplaced:
-            return None
+            return None, b""
         except (InternalError, UnreadableUpload):
             # Of an empty object S3 gives no range, and an archived one may be looked at all the same.
-            upload = self.find(key)
-            return (upload, b"") if upload else None
+            return self.find(key), b""
         size_bytes = int(answer["ContentRange"].rpartition("/")[2])
         return _upload(key, answer, size_bytes), beginning
 

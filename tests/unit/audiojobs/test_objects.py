@@ -92,7 +92,7 @@ class TestUploads:
         assert found == (cloud.uploads.find(KEY), body[:4])
 
     def test_nothing_is_read_where_nothing_is(self, cloud: Cloud) -> None:
-        assert cloud.uploads.find_and_read(KEY, 4) is None
+        assert cloud.uploads.find_and_read(KEY, 4) == (None, b"")
 
     def test_what_cannot_be_read_is_found_all_the_same(self, cloud: Cloud) -> None:
         put(cloud, b"0123456789")
@@ -394,6 +394,7 @@ def test_what_fails_tells_why_and_not_whose_file_it_was(
     file.write_bytes(b"MP3")
     calls: list[Callable[[], object]] = [
         lambda: cloud.uploads.find(KEY),
+        lambda: cloud.uploads.find_and_read(KEY, 4),
         lambda: cloud.uploads.read(upload, 0, 4),
         lambda: list(cloud.uploads.chunks(upload)),
         lambda: cloud.uploads.delete(api_job(upload_key=KEY)),
