@@ -46,11 +46,6 @@ NO_POSITIONS: list[Any] = [
 ]
 
 
-@pytest.fixture
-def store(cloud: Cloud) -> JobStore:
-    return cloud.store
-
-
 def sample(status: Status = Status.AWAITING_UPLOAD, **values: Any) -> Job:
     """An API job around ``NOW``; in ``processing`` it is held by ``me``."""
     lease: dict[str, Any] = {}
@@ -58,6 +53,12 @@ def sample(status: Status = Status.AWAITING_UPLOAD, **values: Any) -> Job:
         lease = {"lease_holder": "me", "lease_request_id": "request", "lease_expires_at": LEASE_END}
     times = {"created_at": NOW - 60, "updated_at": NOW - 60, "expires_at": NOW + 3600, "delete_at": int(NOW) + 99_999}
     return api_job(status, **(times | lease | values))
+
+
+def stored(store: JobStore, status: Status = Status.AWAITING_UPLOAD, **values: Any) -> Job:
+    job = sample(status, **values)
+    store.create(job)
+    return job
 
 
 def begin(store: JobStore, job: Job, *, now: float = NOW, holder: str = "me", request_id: str = "request") -> Job:
@@ -73,7 +74,14 @@ def begin_anew(store: JobStore, job: Job, *, uploaded_at: float = NOW) -> Job:
     )
 
 
-def complete(store: JobStore, job: Job, *, holder: str = "me", secret_hash: str | None = None) -> Job:
+def complete(
+    store: JobStore,
+    job: Job,
+    *,
+    holder: str = "me",
+    expires_at: float = NOW + 86_400,
+    secret_hash: str | None = None,
+) -> Job:
     return store.complete(
         job.id,
         now=NOW,
@@ -81,7 +89,7 @@ def complete(store: JobStore, job: Job, *, holder: str = "me", secret_hash: str 
         source=SOURCE,
         result=RESULT,
         warnings=(NOTICE,),
-        expires_at=NOW + 86_400,
+        expires_at=expires_at,
         lease_expires_at=NOW + 30,
         secret_hash=secret_hash,
     )

@@ -14,37 +14,17 @@ from audiojobs import clients
 from audiojobs.errors import InternalError
 from audiojobs.job import Job, Status
 from audiojobs.store import JobStore, Refused
-from tests.unit.cloud import Cloud, answer_lost_once
-from tests.unit.samples import NOTICE, RESULT, SOURCE, api_job, direct_job
+from tests.unit.audiojobs.test_store import NOW, complete
+from tests.unit.cloud import answer_lost_once
+from tests.unit.samples import NOTICE, api_job, direct_job
 from tests.unit.service.in_memory_aws import AwsInMemory, Perform
 from tests.unit.service.service_in_memory import Fault, suffer
-
-NOW = 1_800_000_000.5
 
 LEASED = {"lease_holder": "me", "lease_expires_at": NOW + 900}
 
 
-@pytest.fixture
-def store(cloud: Cloud) -> JobStore:
-    return cloud.store
-
-
 def begin(store: JobStore, job: Job) -> Job:
     return store.begin(job, now=NOW, holder="me", request_id="request", lease_expires_at=NOW + 900)
-
-
-def complete(store: JobStore, job: Job) -> Job:
-    return store.complete(
-        job.id,
-        now=NOW,
-        holder="me",
-        source=SOURCE,
-        result=RESULT,
-        warnings=(),
-        expires_at=NOW + 86_400,
-        lease_expires_at=NOW + 30,
-        secret_hash=None,
-    )
 
 
 def fail(store: JobStore, job: Job) -> Job:

@@ -10,23 +10,11 @@ import pytest
 from audiojobs.errors import InternalError
 from audiojobs.job import RETRY_GRACE_SECONDS, Job, Notice, Status
 from audiojobs.store import JobStore, Refused
-from tests.unit.audiojobs.test_store import NOW, begin, complete, fail, sample
-from tests.unit.cloud import Cloud
-from tests.unit.samples import RESULT, SOURCE, direct_job
+from tests.unit.audiojobs.test_store import NOW, begin, complete, fail, sample, stored
+from tests.unit.samples import direct_job
 
 OURS = Notice.of(InternalError())
 WEEK = 7 * 24 * 3600
-
-
-@pytest.fixture
-def store(cloud: Cloud) -> JobStore:
-    return cloud.store
-
-
-def stored(store: JobStore, status: Status, **values: Any) -> Job:
-    job = sample(status, **values)
-    store.create(job)
-    return job
 
 
 def refused(store: JobStore, job: Job, write: Any) -> bool:
@@ -214,17 +202,7 @@ class TestWhenTheSweepLooksAtAJob:
 
     def test_that_is_ready_for_a_moment_only(self, store: JobStore) -> None:
         job = stored(store, Status.PROCESSING)
-        store.complete(
-            job.id,
-            now=NOW,
-            holder="me",
-            source=SOURCE,
-            result=RESULT,
-            warnings=(),
-            expires_at=NOW + 60,
-            lease_expires_at=NOW + 30,
-            secret_hash=None,
-        )
+        complete(store, job, expires_at=NOW + 60)
         self.due_at(store, job, NOW + 60)
 
     def test_that_has_failed(self, store: JobStore) -> None:

@@ -12,23 +12,11 @@ from audiojobs import clients
 from audiojobs.errors import InternalError
 from audiojobs.job import Job, MultipartUpload, Status
 from audiojobs.store import JobStore, Refused
-from tests.unit.audiojobs.test_store import NOW, sample
-from tests.unit.cloud import Cloud
+from tests.unit.audiojobs.test_store import NOW, stored
 from tests.unit.samples import direct_job
 
 FIRST = MultipartUpload("first", 100, 10, "hash")
 SECOND = MultipartUpload("second", 100, 10)
-
-
-@pytest.fixture
-def store(cloud: Cloud) -> JobStore:
-    return cloud.store
-
-
-def stored(store: JobStore, status: Status = Status.AWAITING_UPLOAD, **values: Any) -> Job:
-    job = sample(status, **values)
-    store.create(job)
-    return job
 
 
 class TestUploadInParts:

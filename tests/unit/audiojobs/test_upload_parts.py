@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from botocore.exceptions import ClientError, IncompleteReadError
+from botocore.exceptions import IncompleteReadError
 
 from audiojobs import clients
 from audiojobs.errors import InternalError
@@ -18,6 +18,7 @@ from audiojobs.objects import PartialUpload
 from tests.unit.audiojobs.test_objects import break_downloads, put
 from tests.unit.cloud import Cloud, failing
 from tests.unit.samples import api_job, direct_job
+from tests.unit.service.in_memory_aws import refused
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -25,11 +26,6 @@ MIB = 1 << 20
 
 def parts_of(cloud: Cloud) -> UploadParts:
     return UploadParts(clients.s3(), cloud.upload_bucket)
-
-
-def refusal(status: int, code: str) -> ClientError:
-    answer: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, "AnyOperation")
 
 
 @pytest.mark.parametrize(("most", "allowed"), [(1000, 1000), (5 * GIB, 5 * GIB), (5 * GIB + 1, 5 * GIB)])
@@ -99,9 +95,9 @@ def test_an_upload_that_s3_does_not_know_is_told_from_a_failure(cloud: Cloud) ->
 
     with pytest.raises(NoSuchUpload):
         parts.list("jobs/0", "none")
-    with failing(clients.s3(), "*", error=refusal(404, "NoSuchUpload")), pytest.raises(NoSuchUpload):
+    with failing(clients.s3(), "*", error=refused("NoSuchUpload", 404)), pytest.raises(NoSuchUpload):
         parts.complete("jobs/0", "none", [Part(1, 1, '"0"')])
-    with failing(clients.s3(), "*", error=refusal(403, "AccessDenied")):
+    with failing(clients.s3(), "*", error=refused("AccessDenied", 403)):
         with pytest.raises(InternalError):
             parts.list("jobs/0", "none")
         with pytest.raises(InternalError):
