@@ -12,9 +12,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_FORKED_WITHOUT_EXEC = 0x40  # PF_FORKNOEXEC of Linux
 INTERVAL_SECONDS = 0.05
 
+_FORKED_WITHOUT_EXEC = 0x40  # PF_FORKNOEXEC of Linux
 _PERIOD_MICROSECONDS = 100_000
 _LARGEST_SHARE, _LARGEST_WEIGHT = "262144", "10000"
 

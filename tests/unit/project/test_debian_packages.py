@@ -25,11 +25,11 @@ def machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(target: str, machine: Path) -> str:
+def make(target: str, machine: Path) -> subprocess.CompletedProcess[str]:
     program = shutil.which("make")
     assert program
     command = [program, "--no-print-directory", "-C", str(PROJECT), target]
-    return subprocess.run(command, env={"PATH": str(machine)}, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, env={"PATH": str(machine)}, check=True, capture_output=True, text=True)
 
 
 def installed(machine: Path) -> list[str]:
@@ -39,7 +39,7 @@ def installed(machine: Path) -> list[str]:
 
 
 def test_where_nothing_is_missing_nothing_is_installed(machine: Path) -> None:
-    assert make("clients", machine) == ""
+    assert make("clients", machine).stdout == ""
     assert installed(machine) == []
 
 
@@ -47,7 +47,7 @@ def test_only_what_is_missing_is_installed(machine: Path) -> None:
     (machine / "aria2c").unlink()
     (machine / "lame").unlink()
 
-    assert make("clients", machine) == "Installing aria2 lame ...\n"
+    assert make("clients", machine).stdout == "Installing aria2 lame ...\n"
     assert installed(machine) == ["aria2", "lame"], "npm of elsewhere and Debian's exclude each other"
 
 
@@ -60,9 +60,6 @@ def test_packages_of_other_names(machine: Path) -> None:
 def test_who_may_not_install_is_told_what_to_type(machine: Path) -> None:
     (machine / "id").write_text("#!/bin/sh\necho 1000\n")
     (machine / "rclone").unlink()
-    command = [str(shutil.which("make")), "-C", str(PROJECT), "clients"]
 
-    done = subprocess.run(command, env={"PATH": str(machine)}, check=True, capture_output=True, text=True)
-
-    assert "please type: sudo apt-get install rclone" in done.stderr
+    assert "please type: sudo apt-get install rclone" in make("clients", machine).stderr
     assert installed(machine) == []
